@@ -1,0 +1,1 @@
+"""The hardware-abstraction layer: wires, never rules. Imports nothing from `gateway`."""

@@ -1,0 +1,154 @@
+"""What every driver satisfies: units, threads, errors, safe states.
+
+Times are seconds; `at` is CLOCK_MONOTONIC, the same clock as `asyncio`'s `loop.time()`.
+Logical levels only: `True` is *active* for an input and *energised* for an output. Which
+electrical level that is (`active_low`) is the driver's business.
+
+A GPIO driver
+    MUST claim an output at its resting level in one request: no edge, not even a short one.
+    MUST leave an output resting when it closes, and never move a line that rests already.
+    MUST end a momentary output by itself after `max_on`, whatever its caller does.
+    MUST stamp edges with the kernel's time where the kernel gives it, else with the time of reading.
+    MUST raise only errors of `drivers.errors` (LineMissing, LineBusy, LineGone), from `claim_*` and
+         from the calls of a line; LineBusy names the holder.
+    MUST be called from the event loop's thread only and MUST NOT block it longer than a register
+         access; edges come by file descriptor, never by a callback from a thread.
+    MAY  hand edges over late when its reader is slow, but then with their own times, and it
+         MUST say how many were lost (`InputLine.lost`).
+    MAY  lack inputs (`supports_inputs`): RPi.GPIO on kernels from 6.6 on has no edges.
+A camera driver runs in the vision process and MUST NOT block its caller longer than its time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Frame = npt.NDArray[np.uint8]  # height x width x 3, BGR 0..255
+
+
+class Bias(StrEnum):
+    """The electrical pull of a line."""
+
+    AS_IS = "as-is"
+    NONE = "none"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One output. It rests de-energised: electrically high if `active_low`, else low."""
+
+    name: str
+    chip: str  # a label ("pinctrl-bcm2711") or a device path
+    line: int
+    active_low: bool = False
+    bias: Bias = Bias.AS_IS
+    max_on: float = 10.0  # seconds a momentary output may stay energised
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input."""
+
+    name: str
+    chip: str
+    line: int
+    active_low: bool = False
+    bias: Bias = Bias.AS_IS
+    debounce: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A change of an input, after debouncing."""
+
+    active: bool
+    at: float
+
+
+class OutputLine(Protocol):
+    """A claimed output."""
+
+    @property
+    def spec(self) -> OutputSpec: ...
+
+    @property
+    def energised(self) -> bool:
+        """What was commanded last; the wire may differ."""
+
+    def pulse(self, seconds: float) -> None:
+        """Energise for `seconds`, at most `spec.max_on`; a pulse under way is prolonged, never shortened.
+
+        The driver ends it. Raises LineGone.
+        """
+
+    def hold(self) -> None:
+        """Energise until `rest`: for fire and a recorded door hold only. Raises LineGone."""
+
+    def rest(self) -> None:
+        """De-energise now; a line at rest is not written again. Raises LineGone."""
+
+
+class InputLine(Protocol):
+    """A claimed input."""
+
+    @property
+    def spec(self) -> InputSpec: ...
+
+    @property
+    def lost(self) -> int:
+        """How many edges were dropped since the claim because the reader was too slow."""
+
+    def read(self) -> bool:
+        """The level now, not debounced. Raises LineGone."""
+
+    def edges(self) -> AsyncIterator[Edge]:
+        """Every change from now on; one reader a line. Raises LineGone when the line is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineInfo:
+    """What the machine says of one line (`loumen io show`, `config check`)."""
+
+    chip: str
+    line: int
+    name: str
+    consumer: str  # empty when free
+
+
+class GpioDriver(Protocol):
+    """Claims lines. One instance a daemon and driver name."""
+
+    supports_inputs: bool
+
+    def claim_output(self, spec: OutputSpec) -> OutputLine:
+        """Claim `spec` at its resting level. Raises LineMissing, LineBusy."""
+
+    def claim_input(self, spec: InputSpec) -> InputLine:
+        """Claim `spec`. Raises LineMissing, LineBusy."""
+
+    def inspect(self, chip: str, line: int) -> LineInfo:
+        """Look at a line without claiming it. Raises LineMissing."""
+
+    def close(self) -> None:
+        """Rest every output, release every line; again is harmless."""
+
+
+class CameraDriver(Protocol):
+    """A source of frames, used by the vision process only."""
+
+    def read(self) -> Frame | None:
+        """The newest frame, or None when a recorded source has ended.
+
+        Blocks at most the time-out it was opened with. Raises CameraGone.
+        """
+
+    def close(self) -> None: ...

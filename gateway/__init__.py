@@ -1,0 +1,3 @@
+"""Loumen: the gateway at the building's door."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""`gateway.toml`: typed, every mistake named with file, line, key and mend."""

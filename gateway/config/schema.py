@@ -1,0 +1,199 @@
+"""The types of `gateway.toml`. Each field's text for the generated reference stands in `reference.py`.
+
+People, cards and schedules are not configuration: they are in the directory and change at once.
+Durations are seconds. Unknown keys are refused. What a type cannot say (a resting level that fights
+its bias, two users of one line, a door's camera that does not exist) is checked in `check.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+BiasName = Literal["as-is", "none", "up", "down"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of every table of the file."""
+
+
+# --- lines, told apart by `driver`
+
+
+class ChardevOutput(Part, tag="gpio_chardev", tag_field="driver"):
+    chip: str  # a label ("pinctrl-bcm2711", "pinctrl-rp1") or a device path
+    line: Annotated[int, msgspec.Meta(ge=0, le=1023)]
+    active_low: bool = False
+    bias: BiasName = "as-is"
+
+
+class RpiOutput(Part, tag="gpio_rpi", tag_field="driver"):
+    line: Annotated[int, msgspec.Meta(ge=0, le=27)]  # BCM number
+    active_low: bool = False
+    bias: BiasName = "as-is"
+
+
+class SimulatedOutput(Part, tag="simulated", tag_field="driver"):
+    line: Annotated[int, msgspec.Meta(ge=0, le=1023)]
+    active_low: bool = False
+    bias: BiasName = "as-is"
+
+
+class ChardevInput(ChardevOutput, tag="gpio_chardev", tag_field="driver"):
+    debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
+
+
+class RpiInput(RpiOutput, tag="gpio_rpi", tag_field="driver"):
+    debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
+
+
+class SimulatedInput(SimulatedOutput, tag="simulated", tag_field="driver"):
+    debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
+
+
+Output = ChardevOutput | RpiOutput | SimulatedOutput
+Input = ChardevInput | RpiInput | SimulatedInput
+
+
+# --- doors
+
+
+class Lock(Part):
+    output: Output
+    kind: Literal["fail-safe", "fail-secure"] = "fail-secure"
+    mode: Literal["momentary", "maintained"] = "momentary"  # maintained: energised until the door opened and closed
+    open_for: Seconds = 5.0  # how long a grant unlocks
+    max_on: Seconds = 10.0  # the driver's own bound on one pulse
+    relock_on_open: bool = True  # a momentary lock is locked again as soon as the contact says 'open'
+
+
+class Indicators(Part):
+    granted: Output | None = None
+    denied: Output | None = None
+    wait: Output | None = None
+    fault: Output | None = None
+    buzzer: Output | None = None
+
+
+class Light(Part):
+    output: Output
+    linger: Seconds = 20.0
+    below_brightness: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25  # only when darker; 1 = always by presence
+
+
+class Door(Part):
+    name: str
+    lock: Lock
+    contact: Input | None = None  # active = closed
+    exit_button: Input | None = None  # request-to-exit; active = pressed
+    fire: Input | None = None  # active = fire
+    held_open_after: Seconds = 30.0
+    pre_alarm: Seconds = 10.0  # the buzzer starts so long before 'held open' is an event
+    indicators: Indicators = msgspec.field(default_factory=Indicators)
+    light: Light | None = None
+    camera: str | None = None
+    face: Literal["alone", "off"] = "alone"
+
+
+# --- cameras and vision
+
+
+class V4l2Camera(Part, tag="v4l2", tag_field="driver"):
+    device: str  # a path; /dev/v4l/by-id/... keeps its name
+    width: int = 640
+    height: int = 480
+    fps: Annotated[float, msgspec.Meta(gt=0, le=60)] = 15.0
+    time_out: Seconds = 2.0
+
+
+class RtspCamera(Part, tag="rtsp", tag_field="driver"):
+    url: str  # masked wherever it is shown
+    time_out: Seconds = 5.0
+
+
+class FileCamera(Part, tag="file", tag_field="driver"):
+    path: str
+    fps: Annotated[float, msgspec.Meta(gt=0, le=60)] = 15.0
+    loop: bool = False
+    time_out: Seconds = 2.0
+
+
+class FolderCamera(Part, tag="folder", tag_field="driver"):
+    """Pictures in a folder, newest name first as they appear: the demo's and a bench's camera."""
+
+    path: str
+    fps: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    time_out: Seconds = 2.0
+
+
+Camera = V4l2Camera | RtspCamera | FileCamera | FolderCamera
+
+
+class Vision(Part):
+    run: Literal["service", "child", "off"] = "child"
+    engine: Literal["onnx", "face-recognition"] = "onnx"
+    models: str = ""  # a folder with models that no package carries (YuNet)
+    false_positive_rate: Annotated[float, msgspec.Meta(gt=0, lt=0.1)] = 0.001  # FPIR for one presentation at a door
+    pooled_frames: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    ceiling_mb: Annotated[int, msgspec.Meta(ge=100, le=4096)] = 400
+
+
+# --- the rest
+
+
+class Site(Part):
+    name: str
+    community: Identifier  # part of every topic
+    timezone: str = "Asia/Shanghai"
+    language: Literal["zh", "en"] = "zh"
+
+
+class Box(Part):
+    name: Identifier
+    board: Literal["pi4", "pi5", "simulated", "other"] = "other"
+    state: str = "/var/lib/loumen"
+    run: str = "/run/loumen"
+
+
+class Broker(Part):
+    host: str
+    port: Port = 8883
+
+
+class Uplink(Part):
+    brokers: tuple[Broker, ...]
+    protocol: Literal["5", "3.1.1", "auto"] = "auto"
+    tls: bool = True  # false only for a broker on this machine (bench, demo without enrolment)
+    receiver: bool = True  # false: the lesser mode, 'acknowledged by the broker only'
+    keepalive: Annotated[int, msgspec.Meta(ge=5, le=1200)] = 30
+    backoff_max: Seconds = 60.0
+
+
+class Journal(Part):
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 180
+    max_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 512
+
+
+class Control(Part):
+    socket: str = ""  # default: {box.run}/loumen.sock
+    administrators: tuple[str, ...] = ("root",)  # user names
+    technicians: tuple[str, ...] = ()
+    clerks: tuple[str, ...] = ()
+
+
+class Gateway(Part):
+    """The whole file."""
+
+    site: Site
+    box: Box
+    door: dict[Identifier, Door] = msgspec.field(default_factory=dict)
+    camera: dict[Identifier, Camera] = msgspec.field(default_factory=dict)
+    vision: Vision = msgspec.field(default_factory=Vision)
+    uplink: Uplink | None = None
+    journal: Journal = msgspec.field(default_factory=Journal)
+    control: Control = msgspec.field(default_factory=Control)
+    healthy_seconds: Seconds = 60.0  # after so long a new configuration counts as good

@@ -1,0 +1,123 @@
+"""Every error above the drivers. The root and the wires' errors are re-exported from `drivers.errors`."""
+
+from __future__ import annotations
+
+from drivers.errors import (
+    CameraGone,
+    DriverError,
+    LineBusy,
+    LineGone,
+    LineMissing,
+    LoumenError,
+    N_,
+    UnknownDriver,
+)
+
+__all__ = [
+    "AlreadyUsed",
+    "BadCommand",
+    "BadImage",
+    "BadRequest",
+    "CameraGone",
+    "ConfigError",
+    "DaemonUnreachable",
+    "DirectoryDown",
+    "DriverError",
+    "IdentityError",
+    "JournalDown",
+    "LineBusy",
+    "LineGone",
+    "LineMissing",
+    "LoumenError",
+    "ModelError",
+    "N_",
+    "NotFound",
+    "Refused",
+    "UnknownDriver",
+    "UplinkError",
+    "VisionDown",
+]
+
+
+class ConfigError(LoumenError):
+    """`gateway.toml` (or another file of settings) is wrong; may stand for several mistakes."""
+
+    code = "config"
+
+
+class JournalDown(LoumenError):
+    """The journal cannot make an event durable (in time)."""
+
+    code = "journal.down"
+
+
+class DirectoryDown(LoumenError):
+    """The directory of people cannot be read or written."""
+
+    code = "directory.down"
+
+
+class VisionDown(LoumenError):
+    """No vision process is there to answer."""
+
+    code = "vision.down"
+
+
+class ModelError(LoumenError):
+    """A model file is missing, damaged or not the one of the manifest."""
+
+    code = "model"
+
+
+class BadImage(LoumenError):
+    """A picture cannot be used; `what` says why (size, blur, pose, no face, ...)."""
+
+    code = "image"
+
+
+class BadRequest(LoumenError):
+    """A request of a CLI, desk or HTTP client is malformed."""
+
+    code = "request"
+
+
+class BadCommand(LoumenError):
+    """A command from the network is forged, late, replayed, retained, oversized or for another box."""
+
+    code = "command"
+
+
+class AlreadyUsed(BadCommand):
+    """A single-use command id was used before."""
+
+    code = "command.used"
+
+
+class Refused(LoumenError):
+    """The command was understood and is not allowed (role, state, policy)."""
+
+    code = "refused"
+
+
+class NotFound(LoumenError):
+    """There is no such door, person, camera, ..."""
+
+    code = "not_found"
+
+
+class IdentityError(LoumenError):
+    """The box's keys, certificate or enrolment bundle are missing, damaged or not for this box."""
+
+    code = "identity"
+
+
+class UplinkError(LoumenError):
+    """The broker refuses, hangs or speaks nonsense."""
+
+    code = "uplink"
+
+
+class DaemonUnreachable(LoumenError):
+    """The CLI found no running daemon on the socket."""
+
+    code = "unreachable"

@@ -1,0 +1,1 @@
+"""The journal: the append-only store of what happened, and the only bus."""

@@ -1,0 +1,105 @@
+"""Runs pure machines: the one place where rules meet time and wires."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, Self, TypeVar
+
+from gateway.clock import Clock, Now
+
+InputT = TypeVar("InputT")
+EffectT = TypeVar("EffectT")
+InputT_contra = TypeVar("InputT_contra", contravariant=True)
+EffectT_co = TypeVar("EffectT_co", covariant=True)
+
+
+class UnknownInput(Exception):  # noqa: N818  (named for what it says)
+    """A state was given an input that its row of the table does not list."""
+
+
+class Machine(Protocol[InputT_contra, EffectT_co]):
+    """A state machine without I/O. `deadline` is `Now.mono` seconds, or None to wait for ever.
+
+    `advance` raises UnknownInput, and nothing else.
+    """
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    def advance(self, given: InputT_contra, now: Now) -> tuple[Self, tuple[EffectT_co, ...]]: ...
+
+
+class Inbox(Generic[InputT]):
+    """Bounded, one queue a source, urgent sources first: a flood on one wire delays no other.
+
+    `sources` maps each source's name to how many inputs it may have waiting, the most urgent first.
+    """
+
+    def __init__(self, sources: dict[str, int]) -> None:
+        self._queues = {name: deque[InputT](maxlen=size) for name, size in sources.items()}
+        self._filled = asyncio.Event()
+
+    def put(self, source: str, given: InputT) -> bool:
+        """Add an input; False when the source's queue was full and its oldest input gave way."""
+        queue = self._queues[source]
+        kept = len(queue) < (queue.maxlen or 0)
+        queue.append(given)
+        self._filled.set()
+        return kept
+
+    def take(self) -> InputT | None:
+        """The next input, most urgent source first, or None."""
+        for queue in self._queues.values():
+            if queue:
+                return queue.popleft()
+        self._filled.clear()
+        return None
+
+    async def filled(self, until: float | None) -> None:
+        """Return when something waits, or at `until` (the loop's time)."""
+        try:
+            async with asyncio.timeout_at(until):
+                await self._filled.wait()
+        except TimeoutError:
+            pass
+
+
+async def drive(
+    machine: Machine[InputT, EffectT],
+    inbox: Inbox[InputT],
+    expired: InputT,
+    clock: Clock,
+    perform: Callable[[EffectT], None],
+    fault: Callable[[InputT, UnknownInput, Now], Machine[InputT, EffectT]],
+    turned: Callable[[Machine[InputT, EffectT]], None] = lambda _machine: None,
+) -> None:
+    """Feed `machine` until cancelled.
+
+    A deadline that has passed comes before any waiting input, so no flood can keep a lock open.
+    `perform` moves outputs and notes events. It never waits, so neither disk nor network delays
+    the next input, and never raises: a line that is gone comes back as an input of its own.
+    An input that the table does not know is handed to `fault`, which records it, makes the
+    outputs safe and returns the machine to go on with, started from what is sensed now.
+    `turned` sees the machine after each turn (status, the watchdog's proof of life).
+    A bug still ends the task: its supervisor rests the outputs and starts it again.
+    """
+    turned(machine)
+    while True:
+        now = clock.now()
+        if machine.deadline is not None and machine.deadline <= now.mono:
+            given: InputT | None = expired
+        else:
+            given = inbox.take()
+        if given is None:
+            await inbox.filled(until=machine.deadline)
+            continue
+        try:
+            machine, effects = machine.advance(given, now)
+        except UnknownInput as unknown:
+            machine, effects = fault(given, unknown, now), ()
+        for effect in effects:
+            perform(effect)
+        turned(machine)
+        await asyncio.sleep(0)  # a flood of inputs must not hold the loop that other doors run on

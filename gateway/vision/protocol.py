@@ -1,0 +1,163 @@
+"""What the daemon and a vision process say to each other over a unix socket.
+
+A frame is 4 bytes of length, big-endian, then that many bytes of JSON, at most MAX_FRAME. The worker
+connects and says Hello first; the daemon answers Welcome or closes. Either side closes on a frame it
+cannot read: the worker then exits and is started again; the daemon records it and goes on.
+Frames (pictures) never cross this socket.
+
+Pure: bytes in, messages out; no socket here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import msgspec
+
+PROTOCOL = 1
+MAX_FRAME = 256 * 1024  # a candidates message is under 2 kB; an enrolment answer under 64 kB
+HEARTBEAT = 1.0  # seconds between heartbeats
+SILENT = 5.0  # seconds without one before the worker counts as hung
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=False):
+    """The root of what is said."""
+
+
+# --- from the worker
+
+
+class Hello(Message, tag="hello"):
+    protocol: int
+    group: str
+    version: str
+    engine: str  # "onnx" or "face-recognition"
+    detector: str  # "yunet", "blazeface", "hog"
+    models: dict[str, str]  # name -> sha256
+    pid: int
+
+
+class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
+    camera: str
+    frame_age: float | None  # seconds; None before the first frame
+    frames: int
+    problem: str = ""  # English, for logs; empty when well
+
+
+class Heartbeat(Message, tag="heartbeat"):
+    cameras: tuple[CameraHealth, ...]
+    resident_kb: int
+    generations: dict[str, int]  # door -> gallery generation in use
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    person: str
+    distance: float
+
+
+class Candidates(Message, tag="candidates"):
+    """One track whose pooled embedding was compared with the door's gallery."""
+
+    camera: str
+    door: str
+    track: int
+    generation: int
+    frames: int  # how many were pooled
+    best: tuple[Candidate, ...]  # nearest first, at most two people
+    threshold: float
+    at: float  # monotonic seconds of the newest pooled frame
+    quality: float  # 0..1, the lowest of the pooled frames
+
+
+class Presence(Message, tag="presence"):
+    """Somebody is (or is no longer) before the camera; how bright the picture is (0..1)."""
+
+    camera: str
+    present: bool
+    brightness: float
+    at: float
+
+
+class Enrolled(Message, tag="enrolled"):
+    """The answer to Enrol. `embeddings` are 128 little-endian float32 each, base64 by msgspec."""
+
+    request: int
+    embeddings: tuple[bytes, ...]
+    quality: tuple[float, ...]
+    engine: str
+    refused: tuple[str, ...] = ()  # one message id a refused picture (see vision/quality.py)
+    names: tuple[str, ...] = ()  # the refused pictures' names, same order
+    nearest: Candidate | None = None  # somebody else who looks alike, if nearer than the door's threshold
+
+
+# --- from the daemon
+
+
+class Welcome(Message, tag="welcome"):
+    protocol: int
+
+
+class Gallery(Message, tag="gallery"):
+    """A door's gallery is ready as a sealed file: see vision/gallery.py for its layout."""
+
+    door: str
+    generation: int
+    path: str
+    sha256: str
+
+
+class Enrol(Message, tag="enrol"):
+    """Take a reference picture: from files (on tmpfs, deleted by the daemon) or from a camera."""
+
+    request: int
+    files: tuple[str, ...] = ()
+    camera: str = ""
+    seconds: float = 10.0
+
+
+class Stop(Message, tag="stop"):
+    """Finish and exit 0."""
+
+
+FromWorker = Hello | Heartbeat | Candidates | Presence | Enrolled
+FromDaemon = Welcome | Gallery | Enrol | Stop
+
+_encoder = msgspec.json.Encoder()
+_from_worker = msgspec.json.Decoder(FromWorker)
+_from_daemon = msgspec.json.Decoder(FromDaemon)
+
+
+class Garbage(Exception):  # noqa: N818  (named for what it says)
+    """Bytes that are no message; the connection that brought them is closed."""
+
+
+def encode(message: Message) -> bytes:
+    """One frame."""
+    body = _encoder.encode(message)
+    return struct.pack(">I", len(body)) + body
+
+
+class Reader:
+    """Collects bytes, gives whole messages. `side` is who sent them. Raises Garbage, and nothing else."""
+
+    def __init__(self, side: Literal["worker", "daemon"]) -> None:
+        self._decode = _from_worker.decode if side == "worker" else _from_daemon.decode
+        self._waiting = bytearray()
+
+    def feed(self, data: bytes) -> list[FromWorker | FromDaemon]:
+        self._waiting += data
+        messages: list[FromWorker | FromDaemon] = []
+        while len(self._waiting) >= 4:
+            (length,) = struct.unpack_from(">I", self._waiting)
+            if length > MAX_FRAME:
+                raise Garbage(f"a frame of {length} bytes; at most {MAX_FRAME} are allowed")
+            if len(self._waiting) < 4 + length:
+                break
+            body = bytes(self._waiting[4 : 4 + length])
+            del self._waiting[: 4 + length]
+            try:
+                messages.append(self._decode(body))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise Garbage(f"not a message: {error}") from error
+        return messages
