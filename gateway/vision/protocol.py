@@ -11,7 +11,8 @@ Pure: bytes in, messages out; no socket here.
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from enum import IntEnum
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -19,6 +20,21 @@ PROTOCOL = 1
 MAX_FRAME = 256 * 1024  # a candidates message is under 2 kB; an enrolment answer under 64 kB
 HEARTBEAT = 1.0  # seconds between heartbeats
 SILENT = 5.0  # seconds without one before the worker counts as hung
+
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Distance = Annotated[float, msgspec.Meta(ge=0, le=10)]
+
+
+class Exit(IntEnum):
+    """Why the worker ended by itself: its exit code."""
+
+    DONE = 0
+    GARBAGE = 10  # the daemon sent what is no message
+    CEILING = 11  # more memory than its settings allow
+    MODELS = 12  # the engine or a model cannot be loaded
+    SETTINGS = 13  # its settings cannot be read, or are not the daemon's any more
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=False):
@@ -28,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbi
 # --- from the worker
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     protocol: int
     group: str
     version: str
@@ -39,47 +55,50 @@ class Hello(Message, tag="hello"):
 
 
 class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
-    camera: str
+    camera: Name
     frame_age: float | None  # seconds; None before the first frame
-    frames: int
+    frames: Whole
     problem: str = ""  # English, for logs; empty when well
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     cameras: tuple[CameraHealth, ...]
-    resident_kb: int
+    resident_kb: Whole
     generations: dict[str, int]  # door -> gallery generation in use
+    thresholds: dict[str, float] = {}  # door -> the distance below which a face counts as that person's
+    people: dict[str, int] = {}  # door -> how many people its gallery holds
+    problems: tuple[str, ...] = ()  # English, for logs: a gallery that was refused, ...
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    person: str
-    distance: float
+    person: Name
+    distance: Distance
 
 
-class Candidates(Message, tag="candidates"):
+class Candidates(Message, frozen=True, kw_only=True, tag="candidates"):
     """One track whose pooled embedding was compared with the door's gallery."""
 
-    camera: str
-    door: str
-    track: int
-    generation: int
-    frames: int  # how many were pooled
-    best: tuple[Candidate, ...]  # nearest first, at most two people
-    threshold: float
+    camera: Name
+    door: Name
+    track: Whole
+    generation: Whole
+    frames: Whole  # how many were pooled
+    best: Annotated[tuple[Candidate, ...], msgspec.Meta(max_length=2)]  # nearest first; none: an empty gallery
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)]
     at: float  # monotonic seconds of the newest pooled frame
-    quality: float  # 0..1, the lowest of the pooled frames
+    quality: Share  # the lowest of the pooled frames
 
 
-class Presence(Message, tag="presence"):
+class Presence(Message, frozen=True, kw_only=True, tag="presence"):
     """Somebody is (or is no longer) before the camera; how bright the picture is (0..1)."""
 
-    camera: str
+    camera: Name
     present: bool
-    brightness: float
+    brightness: Share
     at: float
 
 
-class Enrolled(Message, tag="enrolled"):
+class Enrolled(Message, frozen=True, kw_only=True, tag="enrolled"):
     """The answer to Enrol. `embeddings` are 128 little-endian float32 each, base64 by msgspec."""
 
     request: int
@@ -94,11 +113,12 @@ class Enrolled(Message, tag="enrolled"):
 # --- from the daemon
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     protocol: int
+    settings: str = ""  # SHA-256 of the settings the daemon wrote; a worker started with others exits
 
 
-class Gallery(Message, tag="gallery"):
+class Gallery(Message, frozen=True, kw_only=True, tag="gallery"):
     """A door's gallery is ready as a sealed file: see vision/gallery.py for its layout."""
 
     door: str
@@ -107,16 +127,17 @@ class Gallery(Message, tag="gallery"):
     sha256: str
 
 
-class Enrol(Message, tag="enrol"):
+class Enrol(Message, frozen=True, kw_only=True, tag="enrol"):
     """Take a reference picture: from files (on tmpfs, deleted by the daemon) or from a camera."""
 
     request: int
     files: tuple[str, ...] = ()
     camera: str = ""
     seconds: float = 10.0
+    person: str = ""  # whose picture it is: she is not told as her own look-alike
 
 
-class Stop(Message, tag="stop"):
+class Stop(Message, frozen=True, kw_only=True, tag="stop"):
     """Finish and exit 0."""
 
 
