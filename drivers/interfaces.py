@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]  # height x width x 3, BGR 0..255
 
 
+Level = bool  # active or energised where a driver is called; inside a driver it may be electrical, True is high
+
+
 class Bias(StrEnum):
     """The electrical pull of a line."""
 
