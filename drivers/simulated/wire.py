@@ -41,6 +41,7 @@ class Wire:
         self._driven: bool | None = None
         self._outside: bool | None = None
         self._stuck: bool | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self.history: list[tuple[float, bool]] = [(0.0, self._shown())]
 
     @property
@@ -57,6 +58,21 @@ class Wire:
     def changes(self) -> list[tuple[float, bool]]:
         """The history without the level before anybody came: the edges."""
         return self.history[1:]
+
+    async def reaches(self, level: Level, since: float = 0.0) -> float:
+        """The first moment from `since` on at which the wire shows `level`; waits for it."""
+        while (at := self._first(level, since)) is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return at
+
+    def _first(self, level: Level, since: float) -> float | None:
+        ends = [at for at, _ in self.history[1:]] + [float("inf")]
+        for (at, shown), end in zip(self.history, ends, strict=True):
+            if shown == level and end > since:
+                return max(at, since)
+        return None
 
     # --- what the owner does
 
@@ -125,3 +141,7 @@ class Wire:
         self.history.append((at, shown))
         if self.claim is not None:
             self.claim.changed(at, shown)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
