@@ -24,34 +24,34 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 # --- lines, told apart by `driver`
 
 
-class ChardevOutput(Part, tag="gpio_chardev", tag_field="driver"):
+class ChardevOutput(Part, frozen=True, kw_only=True, tag="gpio_chardev", tag_field="driver"):
     chip: str  # a label ("pinctrl-bcm2711", "pinctrl-rp1") or a device path
     line: Annotated[int, msgspec.Meta(ge=0, le=1023)]
     active_low: bool = False
     bias: BiasName = "as-is"
 
 
-class RpiOutput(Part, tag="gpio_rpi", tag_field="driver"):
+class RpiOutput(Part, frozen=True, kw_only=True, tag="gpio_rpi", tag_field="driver"):
     line: Annotated[int, msgspec.Meta(ge=0, le=27)]  # BCM number
     active_low: bool = False
     bias: BiasName = "as-is"
 
 
-class SimulatedOutput(Part, tag="simulated", tag_field="driver"):
+class SimulatedOutput(Part, frozen=True, kw_only=True, tag="simulated", tag_field="driver"):
     line: Annotated[int, msgspec.Meta(ge=0, le=1023)]
     active_low: bool = False
     bias: BiasName = "as-is"
 
 
-class ChardevInput(ChardevOutput, tag="gpio_chardev", tag_field="driver"):
+class ChardevInput(ChardevOutput, frozen=True, kw_only=True, tag="gpio_chardev", tag_field="driver"):
     debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
 
 
-class RpiInput(RpiOutput, tag="gpio_rpi", tag_field="driver"):
+class RpiInput(RpiOutput, frozen=True, kw_only=True, tag="gpio_rpi", tag_field="driver"):
     debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
 
 
-class SimulatedInput(SimulatedOutput, tag="simulated", tag_field="driver"):
+class SimulatedInput(SimulatedOutput, frozen=True, kw_only=True, tag="simulated", tag_field="driver"):
     debounce: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0.02
 
 
@@ -62,7 +62,7 @@ Input = ChardevInput | RpiInput | SimulatedInput
 # --- doors
 
 
-class Lock(Part):
+class Lock(Part, frozen=True, kw_only=True):
     output: Output
     kind: Literal["fail-safe", "fail-secure"] = "fail-secure"
     mode: Literal["momentary", "maintained"] = "momentary"  # maintained: energised until the door opened and closed
@@ -71,7 +71,7 @@ class Lock(Part):
     relock_on_open: bool = True  # a momentary lock is locked again as soon as the contact says 'open'
 
 
-class Indicators(Part):
+class Indicators(Part, frozen=True, kw_only=True):
     granted: Output | None = None
     denied: Output | None = None
     wait: Output | None = None
@@ -79,13 +79,13 @@ class Indicators(Part):
     buzzer: Output | None = None
 
 
-class Light(Part):
+class Light(Part, frozen=True, kw_only=True):
     output: Output
     linger: Seconds = 20.0
     below_brightness: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25  # only when darker; 1 = always by presence
 
 
-class Door(Part):
+class Door(Part, frozen=True, kw_only=True):
     name: str
     lock: Lock
     contact: Input | None = None  # active = closed
@@ -102,7 +102,7 @@ class Door(Part):
 # --- cameras and vision
 
 
-class V4l2Camera(Part, tag="v4l2", tag_field="driver"):
+class V4l2Camera(Part, frozen=True, kw_only=True, tag="v4l2", tag_field="driver"):
     device: str  # a path; /dev/v4l/by-id/... keeps its name
     width: int = 640
     height: int = 480
@@ -110,19 +110,19 @@ class V4l2Camera(Part, tag="v4l2", tag_field="driver"):
     time_out: Seconds = 2.0
 
 
-class RtspCamera(Part, tag="rtsp", tag_field="driver"):
+class RtspCamera(Part, frozen=True, kw_only=True, tag="rtsp", tag_field="driver"):
     url: str  # masked wherever it is shown
     time_out: Seconds = 5.0
 
 
-class FileCamera(Part, tag="file", tag_field="driver"):
+class FileCamera(Part, frozen=True, kw_only=True, tag="file", tag_field="driver"):
     path: str
     fps: Annotated[float, msgspec.Meta(gt=0, le=60)] = 15.0
     loop: bool = False
     time_out: Seconds = 2.0
 
 
-class FolderCamera(Part, tag="folder", tag_field="driver"):
+class FolderCamera(Part, frozen=True, kw_only=True, tag="folder", tag_field="driver"):
     """Pictures in a folder, newest name first as they appear: the demo's and a bench's camera."""
 
     path: str
@@ -133,7 +133,7 @@ class FolderCamera(Part, tag="folder", tag_field="driver"):
 Camera = V4l2Camera | RtspCamera | FileCamera | FolderCamera
 
 
-class Vision(Part):
+class Vision(Part, frozen=True, kw_only=True):
     run: Literal["service", "child", "off"] = "child"
     engine: Literal["onnx", "face-recognition"] = "onnx"
     models: str = ""  # a folder with models that no package carries (YuNet)
@@ -145,26 +145,26 @@ class Vision(Part):
 # --- the rest
 
 
-class Site(Part):
+class Site(Part, frozen=True, kw_only=True):
     name: str
     community: Identifier  # part of every topic
     timezone: str = "Asia/Shanghai"
     language: Literal["zh", "en"] = "zh"
 
 
-class Box(Part):
+class Box(Part, frozen=True, kw_only=True):
     name: Identifier
     board: Literal["pi4", "pi5", "simulated", "other"] = "other"
     state: str = "/var/lib/loumen"
     run: str = "/run/loumen"
 
 
-class Broker(Part):
+class Broker(Part, frozen=True, kw_only=True):
     host: str
     port: Port = 8883
 
 
-class Uplink(Part):
+class Uplink(Part, frozen=True, kw_only=True):
     brokers: tuple[Broker, ...]
     protocol: Literal["5", "3.1.1", "auto"] = "auto"
     tls: bool = True  # false only for a broker on this machine (bench, demo without enrolment)
@@ -173,19 +173,19 @@ class Uplink(Part):
     backoff_max: Seconds = 60.0
 
 
-class Journal(Part):
+class Journal(Part, frozen=True, kw_only=True):
     keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 180
     max_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 512
 
 
-class Control(Part):
+class Control(Part, frozen=True, kw_only=True):
     socket: str = ""  # default: {box.run}/loumen.sock
     administrators: tuple[str, ...] = ("root",)  # user names
     technicians: tuple[str, ...] = ()
     clerks: tuple[str, ...] = ()
 
 
-class Gateway(Part):
+class Gateway(Part, frozen=True, kw_only=True):
     """The whole file."""
 
     site: Site

@@ -1,0 +1,1 @@
+"""Doors: who may pass, what the lock does, what the contact says."""
