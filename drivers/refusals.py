@@ -38,6 +38,18 @@ def line_missing(chip: str, line: int, lines: int) -> LineMissing:
     )
 
 
+def line_refused(chip: str, line: int, reason: str) -> LineMissing:
+    """The line exists, and the machine does not give it in this way."""
+    return LineMissing(
+        N_("Line {line} of {chip} cannot be used so: {reason}."),
+        where=f"{chip}:{line}",
+        mend=N_("Take another line; this one may be reserved, or its chip cannot do what the configuration asks."),
+        chip=chip,
+        line=line,
+        reason=reason,
+    )
+
+
 def no_inputs(driver: str, line: int) -> LineMissing:
     """The driver has no edges, so no inputs."""
     return LineMissing(
