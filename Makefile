@@ -1,0 +1,77 @@
+# The few commands of this house. A fresh Debian 12 needs only python3, python3-venv, make and git.
+#
+#   make demo      the whole story on simulated lines, with its own broker; ends by itself
+#   make test      everything that CI runs: lint, rules, services, real parts, a real kernel; seconds per stage
+#   make lint      ruff, mypy, import contracts, catalogue
+#   make bench     ratios against named rivals, in the same run
+#   make nightly   the long forms
+#   make .venv     what all of them stand on; a second run does nothing
+#   make lock      requirements/*.in -> requirements/*.txt
+#
+# PYTHON=... chooses another interpreter (3.11 or newer).
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := $(addprefix requirements/,runtime.txt models.txt demo.txt dev.txt)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes
+MODELS := $(wildcard gateway/vision/models.py models/manifest.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv demo test lint bench nightly lock clean
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+# --- .venv: one stamp a step, so that a change redoes only its own step
+
+.venv: .venv/.models
+
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("Loumen needs Python 3.11 or newer; PYTHON=... names one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.locks: .venv/.created $(LOCKS) requirements/no-deps.txt
+	$(PIP) $(addprefix -r ,$(LOCKS))
+	$(PIP) --no-deps -r requirements/no-deps.txt
+	@touch $@
+
+# setuptools goes again: a box has none, so nothing here may lean on it.
+.venv/.project: .venv/.locks pyproject.toml requirements/runtime.in requirements/build.txt
+	$(PIP) -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	$(BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes setuptools
+	@touch $@
+
+.venv/.models: .venv/.project $(MODELS)
+	$(if $(filter %/models.py,$(MODELS)),$(BIN)/python -m gateway.vision.models prepare)
+	@touch $@
+
+# --- what people run
+
+demo: .venv
+	$(BIN)/loumen demo
+
+test:
+	@$(PYTHON) tests/stages.py
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(wildcard gateway/locale/check.py),$(BIN)/python -m gateway.locale.check)
+
+bench: .venv
+	@for file in benchmarks/bench_*.py; do \
+	    name=$$(basename $$file .py); echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+nightly: .venv
+	@$(PYTHON) tests/stages.py --nightly
+
+lock:
+	$(PYTHON) requirements/lock.py
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
