@@ -19,7 +19,7 @@ from drivers.simulated.driver import SimulatedGpio
 from gateway.access import modes
 from gateway.access.answers import Doors
 from gateway.access.commands import ExplainDoor, HoldDoor, IdentifyDoor, LockDoor, OpenDoor, ReleaseDoor
-from gateway.access.rules.door import Refusal
+from gateway.access.rules.door import HoldReleased, Refusal
 from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
 from gateway.clock import LoopClock
@@ -74,8 +74,7 @@ class Rig:
     notes: list[Event]
     people: People
 
-    @property
-    def lock(self) -> bool:
+    def energised(self) -> bool:
         return self.building.line(LOCK).level
 
     def types(self) -> list[str]:
@@ -122,9 +121,9 @@ def test_a_face_opens_and_the_lock_falls_back() -> None:
         async with rig() as r:
             r.see("p1")
             await asyncio.sleep(0.01)
-            assert r.lock
+            assert r.energised()
             await asyncio.sleep(3.1)
-            assert not r.lock
+            assert not r.energised()
             assert r.types() == ["door.opened.v1"]
 
     run(scenario())
@@ -161,11 +160,11 @@ def test_the_exit_button_opens_while_everything_else_is_silent() -> None:
         async with rig() as r:
             r.building.line(EXIT).press()
             await asyncio.sleep(0.1)
-            assert r.lock
+            assert r.energised()
             r.building.line(EXIT).let_go()
             r.building.line(CONTACT).set(False)
             await asyncio.sleep(0.1)
-            assert not r.lock
+            assert not r.energised()
             r.building.line(CONTACT).set(True)
             await asyncio.sleep(0.1)
             assert r.types() == ["door.opened.v1", "door.passed.v1"]
@@ -178,10 +177,10 @@ def test_a_start_during_a_fire_releases_at_once() -> None:
         async with rig() as r:
             r.building.line(FIRE).press()
             await asyncio.sleep(0.1)
-            assert r.lock
+            assert r.energised()
             restarted = asyncio.create_task(r.door.run())
             await asyncio.sleep(0.1)
-            assert r.lock
+            assert r.energised()
             restarted.cancel()
             await asyncio.gather(restarted, return_exceptions=True)
 
@@ -191,12 +190,12 @@ def test_a_start_during_a_fire_releases_at_once() -> None:
 def test_a_stop_rests_everything_and_refuses_grants() -> None:
     async def scenario() -> None:
         async with rig(mode=Mode.HELD) as r:
-            assert r.lock
+            assert r.energised()
             r.door.stop()
-            assert not r.lock
+            assert not r.energised()
             r.see("p1")
             await asyncio.sleep(0.1)
-            assert not r.lock
+            assert not r.energised()
 
     run(scenario())
 
@@ -207,21 +206,15 @@ def test_a_lock_line_that_goes_comes_back_as_it_should_be() -> None:
             r.building.line(LOCK).vanish()
             r.see("p1")
             await asyncio.sleep(0.1)
-            r.door.outputs.perform(_unlock())
+            r.door.outputs.perform(HoldReleased())
             await asyncio.sleep(0.1)
             assert "lock" in r.door.door.faults
             r.building.line(LOCK).return_()
             await asyncio.sleep(8)
-            assert r.lock, "held, as ordered"
+            assert r.energised(), "held, as ordered"
             assert r.door.door.faults == frozenset()
 
     run(scenario())
-
-
-def _unlock() -> object:
-    from gateway.access.rules.door import HoldReleased
-
-    return HoldReleased()
 
 
 def test_a_contact_whose_wire_is_gone_is_unknown_and_the_door_still_opens() -> None:
@@ -232,7 +225,7 @@ def test_a_contact_whose_wire_is_gone_is_unknown_and_the_door_still_opens() -> N
             assert r.door.view(0).sensed == "unknown"
             r.see("p1")
             await asyncio.sleep(0.1)
-            assert r.lock
+            assert r.energised()
             r.building.line(CONTACT).return_()
             await asyncio.sleep(8)
             assert r.door.view(0).sensed == "closed"
@@ -247,7 +240,7 @@ def test_a_line_that_is_missing_at_the_start_takes_no_other_with_it() -> None:
             r.building.line(1023).vanish()
             r.building.line(EXIT).press()
             await asyncio.sleep(0.1)
-            assert r.lock
+            assert r.energised()
 
     run(scenario())
 
@@ -277,19 +270,19 @@ def test_commands(tmp_path: Path) -> None:
             doors = Doors({"main": r.door}, tmp_path / "doors.json", clock, {})
             opened = await doors.open(OpenDoor(door="main", reason="parcel"), CLERK)
             assert opened.opened_for == pytest.approx(3.0, abs=0.1)
-            assert r.lock
+            assert r.energised()
             await doors.lock(LockDoor(door="main"), CLERK)
-            assert not r.lock
+            assert not r.energised()
             assert modes.load(tmp_path / "doors.json") == {"main": Mode.BLOCKED}
             with pytest.raises(Refused, match="locked down"):
                 await doors.open(OpenDoor(door="main"), CLERK)
             assert (await doors.explain(ExplainDoor(door="main", person="p1"), CLERK)).code == "blocked"
             await doors.hold(HoldDoor(door="main"), CLERK)
-            assert r.lock
+            assert r.energised()
             with pytest.raises(Refused, match="not at rest"):
                 await doors.identify(IdentifyDoor(door="main"), CLERK)
             await doors.release(ReleaseDoor(door="main"), CLERK)
-            assert not r.lock
+            assert not r.energised()
             before = len(r.building.line(LOCK).changes)
             await doors.identify(IdentifyDoor(door="main"), CLERK)
             assert len(r.building.line(LOCK).changes) - before == 6, "three clicks"
@@ -308,7 +301,7 @@ def test_a_flood_never_holds_the_lock_open(per_second: int, what: str, cost: flo
         async with rig(lock=schema.Lock(output=schema.SimulatedOutput(line=LOCK), open_for=3, max_on=8)) as r:
             r.see("p1")
             await asyncio.sleep(0.05)
-            assert r.lock
+            assert r.energised()
             began = r.building.line(LOCK).changes[0][0]
 
             async def flood() -> None:
@@ -320,7 +313,7 @@ def test_a_flood_never_holds_the_lock_open(per_second: int, what: str, cost: flo
                     elif what == "exit":
                         r.building.line(EXIT).set(level)
                     elif what == "contact":
-                        r.building.line(CONTACT).set(True if r.lock else level)
+                        r.building.line(CONTACT).set(True if r.energised() else level)
                     else:
                         r.door.put("vision", "noise")  # type: ignore[arg-type]
                         r.see("stranger", track=int(level))
