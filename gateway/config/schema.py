@@ -183,6 +183,7 @@ class Control(Part, frozen=True, kw_only=True):
     administrators: tuple[str, ...] = ("root",)  # user names
     technicians: tuple[str, ...] = ()
     clerks: tuple[str, ...] = ()
+    max_body_mb: Annotated[int, msgspec.Meta(ge=1, le=256)] = 64  # of all waiting requests together; face pictures
 
 
 class Gateway(Part, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The command line: `loumen NOUN [VERB]`, one module a noun."""

@@ -1,0 +1,34 @@
+"""The nouns of the command line: name, module, one line of help. A module is imported only when used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.errors import N_
+
+
+class Noun(NamedTuple):
+    """One noun. `module` has `add(parser)` and `run(arguments, shell) -> int`."""
+
+    module: str
+    help: str
+
+
+NOUNS: dict[str, Noun] = {
+    "run": Noun("gateway.cli.run", N_("run the daemon in the foreground")),
+    "status": Noun("gateway.cli.status", N_("how the box is, on one screen")),
+    "io": Noun("gateway.cli.io", N_("see all lines live; set or pulse one")),
+    "door": Noun("gateway.cli.door", N_("list, open, hold, lock and explain doors")),
+    "person": Noun("gateway.cli.person", N_("residents: add, list, show, forget, export, import")),
+    "face": Noun("gateway.cli.face", N_("faces: enrol, list, remove, try")),
+    "event": Noun("gateway.cli.event", N_("the journal: list, follow, verify")),
+    "sync": Noun("gateway.cli.sync", N_("the uplink: status, pause, resume, resend")),
+    "config": Noun("gateway.cli.config", N_("the configuration file: new, check, show, apply")),
+    "model": Noun("gateway.cli.model", N_("model files: list, verify, prepare")),
+    "doctor": Noun("gateway.cli.doctor", N_("ten checks, each with its mend")),
+    "enrol": Noun("gateway.cli.enrol", N_("make this box known to a community's desk")),
+    "desk": Noun("gateway.cli.desk", N_("the community's server: receive, store, command")),
+    "demo": Noun("gateway.cli.demo", N_("a whole house in one terminal, without hardware")),
+    "evaluate": Noun("gateway.cli.evaluate", N_("measure recognition on labelled pictures")),
+    "safe-state": Noun("gateway.cli.safe_state", N_("rest every output after the daemon ended")),
+}

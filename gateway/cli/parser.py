@@ -1,0 +1,67 @@
+"""argparse in two languages, with the global options on every level.
+
+`add(parser)` of a noun marks its texts `N_("...")`; they are translated when they are shown. A noun
+that needs a global option's name for itself just adds it: the noun's own wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from gateway.errors import BadRequest, N_
+from gateway.locale import _
+
+FLAGS = {
+    "--json": ("json", N_("one JSON document on stdout")),
+    "--debug": ("debug", N_("show tracebacks")),
+    "--yes": ("yes", N_("answer every question with yes")),
+}
+VALUES = {
+    "--config": ("config", "FILE", N_("the configuration file (default /etc/loumen/gateway.toml)")),
+    "--socket": ("socket", "PATH", N_("the daemon's socket (default: as the configuration says)")),
+    "--lang": ("lang", "zh|en", N_("the language (default: as the locale says)")),
+}
+
+
+class WrongUsage(BadRequest):
+    """The command line cannot be understood; exit code 2."""
+
+    code = "usage"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return _(action.help) if action.help else action.help
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises WrongUsage instead of exiting; every level knows the global options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", _Formatter)
+        kwargs["conflict_handler"] = "resolve"
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+        group = self.add_argument_group(_(N_("options of every command")))
+        for option, (name, help_text) in FLAGS.items():
+            group.add_argument(option, dest=name, action="store_true", default=argparse.SUPPRESS, help=help_text)
+        for option, (name, metavar, help_text) in VALUES.items():
+            group.add_argument(option, dest=name, metavar=metavar, default=argparse.SUPPRESS, help=help_text)
+
+    def format_help(self) -> str:
+        told, self.description = self.description, _(self.description) if self.description else None
+        try:
+            return super().format_help()
+        finally:
+            self.description = told
+
+    def error(self, message: str) -> NoReturn:
+        usage = self.format_usage().strip()
+        raise WrongUsage(
+            N_("wrong usage: {problem}"),
+            mend=N_("see `{command} --help`; {usage}"),
+            problem=message,
+            command=self.prog,
+            usage=usage,
+        )
