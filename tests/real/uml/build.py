@@ -28,8 +28,8 @@ ARCHIVE = Path("/usr/src") / f"{PACKAGE}.tar.xz"
 TOOLS = ("make", "gcc", "flex", "bison", "bc", "xz", "tar")
 
 ENABLED = (
-    # lines
-    "GPIOLIB GPIO_CDEV GPIO_SIM CONFIGFS_FS "
+    # lines, and a trace of every value that anybody sets on one
+    "GPIOLIB GPIO_CDEV GPIO_SIM CONFIGFS_FS FTRACE ENABLE_DEFAULT_TRACERS DEBUG_FS "
     # a root file system that is the host's, and the rest of a booted Linux
     "HOSTFS DEVTMPFS DEVTMPFS_MOUNT TMPFS CGROUPS MEMCG CGROUP_PIDS INOTIFY_USER SIGNALFD TIMERFD EPOLL UNIX INET "
     "FHANDLE NAMESPACES NET_NS USER_NS SECCOMP SECCOMP_FILTER OVERLAY_FS "
