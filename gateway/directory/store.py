@@ -1,0 +1,265 @@
+"""The directory while the daemon runs: its files, its snapshot, its health. What changes it is in
+`people.py`, `faces.py`, `transfer.py` and `platform.py`, each built on the few primitives here.
+
+`start()` never raises. Whatever is damaged is set aside, replaced by the last good copy where there
+is one, and told: in the health that `status` shows and in the journal. The worst that can happen is
+an empty snapshot: nobody is recognised, and doors go on with their exit buttons and fire inputs.
+
+Order of a change that makes access stricter: the snapshot first (it acts at once), then
+`revoked.log`, synced, then the keys, then the rows; only then is it acknowledged. A change that
+allows more: the rows first, the snapshot when they are durable. A change that has begun is carried
+to its end also when whoever ordered it goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.clock import Clock
+from gateway.directory import copies, keyring, opening, revoked, starting
+from gateway.directory.database import Database, Step
+from gateway.directory.keyring import Keyring
+from gateway.directory.problem import DirectoryHealth, Problem
+from gateway.directory.revoked import Revocation
+from gateway.directory.sealing import Cipher, Unreadable
+from gateway.directory.snapshot import EMPTY, PersonRights, Snapshot
+from gateway.errors import DirectoryDown, N_
+from gateway.journal.event import Event
+
+T = TypeVar("T")
+COPY_EVERY = 3600.0
+COPIED_A_DAY = 25_000_000  # bytes that copies may write: from 1 MB on they are made less often than hourly
+LOOK_AT_DATES_EVERY = 60.0
+log = logging.getLogger("loumen.directory")
+
+
+class Directory:
+    """Who lives here. `folder` is the box's state folder."""
+
+    def __init__(self, folder: Path, clock: Clock, note: Callable[[Event], None]) -> None:
+        self._folder, self._clock, self.note = folder, clock, note
+        self.snapshot: Snapshot = EMPTY
+        self.writing = asyncio.Lock()  # one change at a time, from its first look to its last row
+        self.forgotten_externals: set[str] = set()
+        self._changed = asyncio.Event()
+        self._database: Database | None = None
+        self._keys = Keyring(self.keys_folder / keyring.FILE, None)
+        self._log = revoked.Writer(folder / revoked.FILE, 0)
+        self._thread: ThreadPoolExecutor | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._problems: dict[str, Problem] = {}
+        self._unreadable = 0
+        self._removed_faces: frozenset[str] = frozenset()
+        self._copy_size = 0
+        self._copied: tuple[int, str] = (0, "")  # of which generation the last copy is, and when it was made
+
+    @property
+    def keys_folder(self) -> Path:
+        return self._folder / "keys"
+
+    @property
+    def keys(self) -> Keyring:
+        return self._keys
+
+    # --- start and end
+
+    async def start(self) -> None:
+        """Open, or restore, or do without. Never raises for what is on the disk."""
+        self._thread = ThreadPoolExecutor(1, "directory-files")
+        started = await starting.open_all(self._folder, self._clock, self.in_thread)
+        self._database, self._keys, self._log = started.database, started.keys, started.log
+        self._unreadable, self.forgotten_externals = started.unreadable, started.forgotten_externals
+        self._removed_faces = started.removed_faces
+        for name, problem in started.problems.items():
+            self._problem(name, problem)
+        for event in started.events:
+            self.note(event)
+        self._copied = (-1, self._newest_copy_time())
+        self.snapshot = Snapshot(started.people, self.snapshot.generation + 1)
+        self._tell()
+        self._keeper = asyncio.create_task(self._keep(), name="directory-keeper")
+
+    async def close(self) -> None:
+        """Finish what has begun, then close every connection: an open one would hold the process."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._database is not None:
+            await self._database.close()
+            self._database = None
+        await self._keys.close()
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None
+
+    def health(self) -> DirectoryHealth:
+        problems = tuple(self._problems.values())
+        down = self._database is None or any(problem.grave for problem in problems)
+        return DirectoryHealth(
+            state="down" if down else "degraded" if problems else "ok",
+            problems=problems,
+            people=len(self.snapshot.people),
+            unreadable=self._unreadable,
+            generation=self.snapshot.generation,
+            last_copy=self._copied[1],
+        )
+
+    async def wait_changed(self, generation: int) -> int:
+        """Return the snapshot's generation as soon as it is not `generation`."""
+        while self.snapshot.generation == generation:
+            await self._changed.wait()
+        return self.snapshot.generation
+
+    # --- what the rooms that change the directory build on
+
+    def wall(self) -> datetime:
+        return self._clock.now().wall
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    async def uninterrupted(self, change: Coroutine[Any, Any, T]) -> T:
+        """Carry a change to its end, one at a time. Raises DirectoryDown for what the disk does."""
+        task = asyncio.create_task(self._alone(change))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def _alone(self, change: Coroutine[Any, Any, T]) -> T:
+        async with self.writing:
+            try:
+                return await change
+            except Unreadable as error:
+                raise DirectoryDown(
+                    N_("the person's key is lost: nothing of hers can be read or changed"),
+                    mend=N_("forget this person and add her anew, or put back the keys"),
+                ) from error
+            except (sqlite3.Error, OSError) as error:
+                self.trouble(error)
+                raise DirectoryDown(
+                    N_("the directory could not make the change durable: {error}"),
+                    mend=N_("see 'loumen status'; what was forbidden is forbidden until the next restart: try again"),
+                    error=str(error),
+                ) from error
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may have gone away; the failure is in the health already
+
+    def trouble(self, error: sqlite3.Error | OSError) -> None:
+        """A read or a write failed: say so."""
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.OperationalError):
+            text = N_("the directory was damaged while it ran ({error}): restart loumen to use the last good copy")
+            self._problem("damage", Problem(text, {"error": str(error)}))
+        else:
+            text = N_("the directory could not be written or read: {error}")
+            self._problem("write", Problem(text, {"error": str(error)}))
+
+    @property
+    def database(self) -> Database:
+        """Raises DirectoryDown."""
+        if self._database is None:
+            raise DirectoryDown(
+                N_("there is no directory of people to read or write"), mend=N_("see 'loumen status' for what is wrong")
+            )
+        return self._database
+
+    async def write(self, *steps: Step) -> None:
+        """Durable when it returns. Raises sqlite3.Error."""
+        await self.database.write(*steps)
+        self._problems.pop("write", None)
+
+    async def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Raises DirectoryDown."""
+        try:
+            return await self.database.read(sql, *values)
+        except sqlite3.Error as error:
+            self.trouble(error)
+            raise DirectoryDown(N_("the directory could not be read: {error}"), error=str(error)) from error
+
+    async def forbid(self, entries: Sequence[Revocation]) -> None:
+        """Append to `revoked.log`; durable when it returns. Raises OSError."""
+        await self.in_thread(functools.partial(self._log.append, entries))
+
+    def show(self, put: Iterable[PersonRights] = (), gone: Iterable[str] = ()) -> None:
+        """The next snapshot, at once."""
+        self.snapshot = self.snapshot.changed(put, gone)
+        self._tell()
+
+    def cipher(self, person: str) -> Cipher:
+        """Raises Unreadable."""
+        return self._keys.cipher(person)
+
+    def _tell(self) -> None:
+        waiting, self._changed = self._changed, asyncio.Event()
+        waiting.set()
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """For small files and syncs; never for what computes. Raises DirectoryDown after close()."""
+        if self._thread is None:
+            raise DirectoryDown(N_("the directory is closed"))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _problem(self, name: str, problem: Problem) -> None:
+        if self._problems.get(name) != problem:
+            log.error("%s", problem.render())
+        self._problems[name] = problem
+
+    # --- as time goes by
+
+    def _newest_copy_time(self) -> str:
+        newest = copies.newest_first(self._folder / "copies")
+        made = copies.made_at(newest[0]) if newest else None
+        return made.isoformat() if made else ""
+
+    async def _keep(self) -> None:
+        """Copies each hour, and a new generation when somebody's validity begins or ends."""
+        loop = asyncio.get_running_loop()
+        copy_at = loop.time() + COPY_EVERY
+        current = self._current()
+        while True:
+            await asyncio.sleep(LOOK_AT_DATES_EVERY)
+            if (current_now := self._current()) != current:
+                current = current_now
+                self.show()
+            if loop.time() >= copy_at:
+                await self.copy()
+                copy_at = loop.time() + max(COPY_EVERY, 86400 * self._copy_size / COPIED_A_DAY)
+
+    def _current(self) -> tuple[bool, frozenset[str]]:
+        now = self._clock.now()
+        return now.trusted, frozenset(
+            rights.id
+            for rights in self.snapshot.people.values()
+            if (rights.valid_from or rights.valid_until) and rights.begun(now.wall) and not rights.ended(now.wall)
+        )
+
+    async def copy(self) -> str:
+        """Copy the directory unless nothing changed since the last copy; returns when the newest was made."""
+        generation, _ = self._copied
+        if self._database is None or generation == self.snapshot.generation:
+            return self._copied[1]
+        generation = self.snapshot.generation
+        make = functools.partial(copies.make, self._folder / opening.FILE, self._folder / "copies", self.wall())
+        try:
+            made = await self.in_thread(make)
+            self._copy_size = made.stat().st_size
+        except (OSError, sqlite3.Error) as error:
+            text = N_("the directory could not be copied: {error}")
+            self._problem("copy", Problem(text, {"error": str(error)}))
+        else:
+            self._problems.pop("copy", None)
+            self._copied = (generation, self._newest_copy_time())
+        return self._copied[1]
