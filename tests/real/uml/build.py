@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,7 @@ def main(arguments: list[str]) -> int:
         print(kernel())
         return 0 if kernel().exists() else 1
     os.nice(10)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the compiler goes with us
     try:
         print(build())
     except CannotBuild as cannot:
