@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ class Yunet:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
         self._detector.setInputSize(size)
-        rows: npt.NDArray[np.float32] | None = self._detector.detect(small)[1]  # OpenCV's stubs forget the None
+        rows = cast("npt.NDArray[np.float32] | None", self._detector.detect(small)[1])  # OpenCV's stubs forget None
         if rows is None:
             return []
         back = np.array((width / size[0], height / size[1]))

@@ -1,0 +1,136 @@
+"""Reads a picture that anybody may have sent, with bounds: before its pixels are decoded, its header is judged.
+
+A decoder is asked only for what its own first bytes say is JPEG, PNG, BMP or WebP, of at most
+`max_bytes` bytes and `max_pixels` pixels. A 100 MB file costs one `stat`; a PNG of 100 kB that would
+unfold to 4 GB costs its header.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gateway.errors import BadImage, N_
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_PIXELS = 40_000_000
+LEAST_SIDE = 16
+
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers carry the size
+
+
+def read_picture(
+    source: Path | bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> npt.NDArray[np.uint8]:
+    """The picture as BGR, turned as its EXIF says. Raises BadImage."""
+    where = str(source) if isinstance(source, Path) else ""
+    data = source if isinstance(source, bytes) else _read(source, max_bytes)
+    if not data:
+        raise BadImage(N_("the picture is empty"), where=where, mend=N_("take or copy it again"))
+    if len(data) > max_bytes:
+        raise _too_large(where, len(data), max_bytes)
+    size = dimensions(data)
+    if size is None:
+        raise BadImage(
+            N_("this is no picture that can be read"), where=where, mend=N_("use a JPEG, PNG, WebP or BMP picture")
+        )
+    width, height = size
+    if min(width, height) < LEAST_SIDE or width * height > max_pixels:
+        raise BadImage(
+            N_("the picture has {width} x {height} pixels; at least {least} a side and {most} in all can be used"),
+            where=where,
+            mend=N_("use a picture of the usual size"),
+            width=width,
+            height=height,
+            least=LEAST_SIDE,
+            most=max_pixels,
+        )
+    return _decode(data, where)
+
+
+def dimensions(data: bytes) -> tuple[int, int] | None:
+    """Width and height as the header says; None where it is no header of a known kind."""
+    try:
+        if data.startswith(b"\xff\xd8"):
+            return _jpeg(data)
+        if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
+            return struct.unpack_from(">II", data, 16)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp(data)
+        if data.startswith(b"BM"):
+            width, height = struct.unpack_from("<ii", data, 18)
+            return abs(width), abs(height)
+    except struct.error:
+        pass
+    return None
+
+
+def _jpeg(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xFF:  # filling
+            at += 1
+        elif marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        else:
+            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return None
+
+
+def _webp(data: bytes) -> tuple[int, int] | None:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise _too_large(str(path), path.stat().st_size, max_bytes)
+    except OSError as error:
+        raise BadImage(
+            N_("the picture cannot be read: {error}"),
+            where=str(path),
+            mend=N_("check the path and its permissions"),
+            error=error.strerror or str(error),
+        ) from error
+    return data
+
+
+def _decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
+    if picture is None or picture.ndim != 3:
+        raise BadImage(N_("the picture is damaged"), where=where, mend=N_("take or copy it again"))
+    return np.asarray(picture, np.uint8)
+
+
+def _too_large(where: str, size: int, most: int) -> BadImage:
+    return BadImage(
+        N_("the picture has {size} MB; at most {most} MB are read"),
+        where=where,
+        mend=N_("use a smaller picture"),
+        size=round(size / 1e6, 1),
+        most=round(most / 1e6, 1),
+    )
