@@ -143,11 +143,11 @@ class Connection:
         if not isinstance(head, h11.Request):
             return None
         body = await self._within(self._limits.body, self._body(head))
-        target = urlsplit(head.target.decode("ascii", "replace"))
         try:
+            target = urlsplit(head.target.decode("ascii", "replace"))
             query = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=20))
         except ValueError as error:
-            raise BadRequest(N_("the query has too many fields")) from error
+            raise BadRequest(N_("the path cannot be read, or has too many fields")) from error
         return Request(
             method=head.method.decode("ascii", "replace"),
             path=unquote(target.path),

@@ -140,6 +140,7 @@ def _bound(path: Path) -> Iterator[socket.socket]:
             longest=LONGEST_PATH,
         )
     _refuse_living(path)
+    ours = 0
     fresh = path.with_name(path.name + ".new")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -159,10 +160,12 @@ def _bound(path: Path) -> Iterator[socket.socket]:
                 problem=error.strerror or str(error),
             ) from error
         listener.setblocking(False)
-        yield listener
-        with contextlib.suppress(OSError):
-            if path.stat().st_ino == ours:
-                path.unlink()
+        try:
+            yield listener
+        finally:
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == ours:
+                    path.unlink()
     finally:
         listener.close()
 

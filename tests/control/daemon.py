@@ -89,6 +89,8 @@ def serving(
         loops.append((asyncio.get_running_loop(), task))
         listening = asyncio.create_task(server.listening.wait())
         await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
         ready.set()
         with contextlib.suppress(asyncio.CancelledError):
             await task

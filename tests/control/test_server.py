@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from gateway.command import Role
 from gateway.config.schema import Control
-from gateway.control import peer
 from gateway.control.client import Client
 from gateway.control.connection import Limits
 from gateway.control.peer import Roles
@@ -36,8 +35,8 @@ from tests.control.daemon import Open, Table, serving
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "s.sock"
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.sock"
 
 
 def talk(path: Path, data: bytes, wait: float = 5.0) -> bytes:
@@ -190,8 +189,8 @@ def test_roles_come_from_the_configuration(monkeypatch: pytest.MonkeyPatch) -> N
         def __init__(self, name: str) -> None:
             self.pw_uid = users[name]
 
-    monkeypatch.setattr(peer.pwd, "getpwnam", Entry)
-    monkeypatch.setattr(peer.os, "geteuid", lambda: 900)
+    monkeypatch.setattr("gateway.control.peer.pwd.getpwnam", Entry)
+    monkeypatch.setattr("gateway.control.peer.os.geteuid", lambda: 900)
     roles = Roles(Control(technicians=("lin", "wang"), clerks=("lin", "nobody-here"), administrators=("root",)))
     assert [roles.of(uid) for uid in (0, 900, 1000, 1001, 1002)] == [
         Role.ADMINISTRATOR,
@@ -235,7 +234,7 @@ def test_all_bodies_together_are_bounded(path: Path) -> None:
 
 
 def until_answered(path: Path, data: bytes) -> bytes:
-    """The first bytes that come back, or nothing where the client gives up first."""
+    """What comes back to one who leaves its half of the wire open."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
         wire.settimeout(5)
         wire.connect(str(path))
@@ -243,7 +242,10 @@ def until_answered(path: Path, data: bytes) -> bytes:
             wire.sendall(data)
         except OSError:
             pass
-        return wire.recv(65536)
+        answer = b""
+        while piece := wire.recv(65536):
+            answer += piece
+        return answer
 
 
 def until(holds: object, within: float = 5.0) -> None:
@@ -289,11 +291,13 @@ def test_too_many_at_once_are_told_so(path: Path) -> None:
 
 
 def test_one_who_does_not_read_is_dropped(path: Path) -> None:
-    with serving(path, status={"box": "x" * 5_000_000}, limits=Limits(write=0.2)):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
-            deaf.connect(str(path))
-            deaf.sendall(b"GET /v1/status HTTP/1.1\r\nHost: b\r\n\r\n")
-            assert len(Client(path).status()["box"]) == 5_000_000
+    with (
+        serving(path, status={"box": "x" * 5_000_000}, limits=Limits(write=0.2)),
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf,
+    ):
+        deaf.connect(str(path))
+        deaf.sendall(b"GET /v1/status HTTP/1.1\r\nHost: b\r\n\r\n")
+        assert len(Client(path).status()["box"]) == 5_000_000
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
