@@ -153,7 +153,8 @@ class Capture:
     def __init__(
         self, name: str, begin: Callable[[], cv2.VideoCapture], *, pace: float = 0.0, recorded: str = ""
     ) -> None:
-        self._name, self._begin, self._pace, self._recorded = name, begin, pace, recorded  # recorded: "", "once", "loop"
+        self._name, self._begin, self._pace = name, begin, pace
+        self._recorded = recorded  # "", "once", "loop"
         self._capture: cv2.VideoCapture | None = None
         self._due = 0.0
         self._taken = 0
@@ -213,7 +214,7 @@ class V4l2Camera(Grabber):
     def __init__(self, *, device: str, width: int, height: int, fps: float, time_out: float) -> None:
         def begin() -> cv2.VideoCapture:
             try:
-                kind = os.stat(device).st_mode
+                kind = Path(device).stat().st_mode
             except OSError as error:
                 raise CameraGone(
                     N_("there is no camera at {device}: {error}"),
@@ -224,7 +225,10 @@ class V4l2Camera(Grabber):
                 ) from error
             if not stat.S_ISCHR(kind):
                 raise CameraGone(
-                    N_("{device} is not a device"), where=device, mend=N_("use driver = \"file\" for a video"), device=device
+                    N_("{device} is not a device"),
+                    where=device,
+                    mend=N_("a video file is played by the driver `file`"),
+                    device=device,
                 )
             capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
@@ -246,7 +250,9 @@ class RtspCamera(Grabber):
         def begin() -> cv2.VideoCapture:
             if url.partition("://")[0] not in {"rtsp", "rtsps", "http", "https"}:
                 raise CameraGone(
-                    N_("this is no address of a network camera"), where=shown, mend=N_("write rtsp://user:password@host/path")
+                    N_("this is no address of a network camera"),
+                    where=shown,
+                    mend=N_("write rtsp://user:password@host/path"),
                 )
             limit = _milliseconds(time_out)
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
@@ -376,7 +382,9 @@ def read_picture(path: Path) -> Frame:
         ) from error
     if picture is None:
         raise CameraGone(
-            N_("this is no picture, or it is damaged"), where=str(path), mend=N_("open it in a viewer and save it again")
+            N_("this is no picture, or it is damaged"),
+            where=str(path),
+            mend=N_("open it in a viewer and save it again"),
         )
     return bounded(picture.astype(np.uint8, copy=False))
 

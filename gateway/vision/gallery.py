@@ -6,7 +6,7 @@ whole, mode 0440. All numbers are little-endian; every part begins at a multiple
 
     header     64 bytes: magic "LOUMENGA", u32 layout (1), u32 dims, u64 generation, u32 people,
                u32 rows, u32 length of the names, zeros
-    names      engine, door, then the people's ids: each a u16 length and UTF-8
+    names      space (whose numbers, `protocol.SPACES`), door, then the people's ids: each a u16 length and UTF-8
     index      a u32 a row: whose template it is (the person's place in the names)
     matrix     rows x dims float32
     trailer    SHA-256 of everything before it; the Gallery message repeats it
@@ -23,7 +23,6 @@ import contextlib
 import hashlib
 import hmac
 import mmap
-import os
 import struct
 import sys
 from array import array
@@ -47,13 +46,13 @@ class GalleryRefused(Exception):  # noqa: N818  (named for what it says)
 # --- the daemon's side
 
 
-def parts(engine: str, door: str, generation: int, templates: Sequence[tuple[str, bytes]]) -> Iterator[bytes]:
+def parts(space: str, door: str, generation: int, templates: Sequence[tuple[str, bytes]]) -> Iterator[bytes]:
     """The file's bytes but for the trailer. Raises ValueError for a template that is not 512 bytes."""
     places: dict[str, int] = {}
     index = array("I", (places.setdefault(person, len(places)) for person, _ in templates))
     if sys.byteorder == "big":
         index.byteswap()
-    names = b"".join(struct.pack("<H", len(name)) + name for name in map(str.encode, (engine, door, *places)))
+    names = b"".join(struct.pack("<H", len(name)) + name for name in map(str.encode, (space, door, *places)))
     yield _HEADER.pack(MAGIC, LAYOUT, DIMS, generation, len(places), len(templates), len(names))
     yield _padded(names)
     yield _padded(index.tobytes())
@@ -73,7 +72,7 @@ def path_of(folder: Path, door: str, generation: int) -> Path:
 
 
 async def write(
-    folder: Path, engine: str, door: str, generation: int, templates: Sequence[tuple[str, bytes]]
+    folder: Path, space: str, door: str, generation: int, templates: Sequence[tuple[str, bytes]]
 ) -> tuple[Path, str]:
     """Write one generation and remove those before its predecessor; returns its path and SHA-256.
 
@@ -83,9 +82,10 @@ async def write(
     unfinished = path.with_suffix(".unfinished")
     digest = hashlib.sha256()
     try:
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o440), "wb") as file:
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("wb") as file:
             waiting = bytearray()
-            for part in parts(engine, door, generation, templates):
+            for part in parts(space, door, generation, templates):
                 waiting += part
                 if len(waiting) >= SLICE:
                     digest.update(waiting)
@@ -95,7 +95,7 @@ async def write(
             digest.update(waiting)
             file.write(waiting)
             file.write(digest.digest())
-            os.fchmod(file.fileno(), 0o440)
+        unfinished.chmod(0o440)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -120,12 +120,12 @@ def generations(folder: Path, door: str) -> list[int]:
 class Sealed:
     """A mapped gallery. `index` and `matrix` are read-only views into the file."""
 
-    engine: str
+    space: str
     door: str
     generation: int
     people: tuple[str, ...]
-    index: memoryview  # u32, one a row
-    matrix: memoryview  # float32, rows x DIMS
+    index: memoryview[int]  # u32, one a row
+    matrix: memoryview[float]  # float32, rows x DIMS
     sha256: str
 
 
@@ -151,11 +151,11 @@ def read(path: Path, sha256: str) -> Sealed:
     names = list(_names(bytes(data[_HEADER.size : _HEADER.size + length])))
     if len(names) != people + 2:
         raise GalleryRefused(f"{path} names {len(names) - 2} people, its header {people}")
-    index = data[index_at : index_at + rows * 4]
-    if rows and max(index.cast("I")) >= people:
+    index: memoryview[int] = data[index_at : index_at + rows * 4].cast("I")
+    if rows and max(index) >= people:
         raise GalleryRefused(f"{path} has a row of nobody")
-    matrix = data[matrix_at : matrix_at + rows * TEMPLATE]
-    return Sealed(names[0], names[1], generation, tuple(names[2:]), index.cast("I"), matrix.cast("f"), sha256)
+    matrix: memoryview[float] = data[matrix_at : matrix_at + rows * TEMPLATE].cast("f")
+    return Sealed(names[0], names[1], generation, tuple(names[2:]), index, matrix, sha256)
 
 
 def _names(table: bytes) -> Iterator[str]:

@@ -122,14 +122,14 @@ class Link:
         sender: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(PATIENCE):
-                first, *rest = await self._next(reader, incoming) or (None,)
-            if first is None:
+                begun = await self._next(reader, incoming)
+            if begun is None:
                 return False
-            self._check(first)
+            self._check(begun[0])
             self.outbox.clear()
             self.connected = True
             sender = asyncio.create_task(self._send(writer))
-            messages: list[protocol.FromWorker | protocol.FromDaemon] | None = [m for m in rest if m is not None]
+            messages: list[protocol.FromWorker | protocol.FromDaemon] | None = begun[1:]
             while messages is not None:
                 for message in messages:
                     self._hear(message)

@@ -150,19 +150,19 @@ class Observer:
 class Galleries(dict[str, Compared]):
     """The galleries in use; a bad file is refused and the gallery before it kept."""
 
-    def __init__(self, engine: str, compare: Callable[[gallery.Sealed], Compared]) -> None:
+    def __init__(self, space: str, compare: Callable[[gallery.Sealed], Compared]) -> None:
         super().__init__()
-        self._engine, self._compare = engine, compare
+        self._space, self._compare = space, compare
         self.problems: dict[str, str] = {}  # door -> why its newest gallery was refused
 
     def take(self, door: str, generation: int, path: str, sha256: str) -> None:
         """Map the door's new gallery and use it from now on."""
         try:
             sealed = gallery.read(Path(path), sha256)
-            if (sealed.door, sealed.generation, sealed.engine) != (door, generation, self._engine):
+            if (sealed.door, sealed.generation, sealed.space) != (door, generation, self._space):
                 raise gallery.GalleryRefused(
-                    f"{path} is generation {sealed.generation} of {sealed.door} for {sealed.engine},"
-                    f" not {generation} of {door} for {self._engine}"
+                    f"{path} is generation {sealed.generation} of {sealed.door} for {sealed.space},"
+                    f" not {generation} of {door} for {self._space}"
                 )
         except gallery.GalleryRefused as refused:
             self.problems[door] = f"gallery of {door} refused: {refused}"

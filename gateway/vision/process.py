@@ -32,8 +32,11 @@ def go_first_when_memory_is_short() -> None:
         Path("/proc/self/oom_score_adj").write_text(str(OOM_FIRST))
 
 
-def die_with(parent: int) -> bool:
-    """Have the kernel kill this process when its parent ends; False if `parent` has ended already."""
+def die_with_parent() -> bool:
+    """Have the kernel kill this process when $LOUMEN_PARENT ends; False if it has ended already."""
+    parent = int(os.environ.get("LOUMEN_PARENT") or 0)
+    if not parent:
+        return True  # nobody's child: a service, or a person at a terminal
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return os.getppid() == parent
 

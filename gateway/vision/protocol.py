@@ -19,6 +19,8 @@ import msgspec
 PROTOCOL = 1
 MAX_FRAME = 256 * 1024  # a candidates message is under 2 kB; an enrolment answer under 64 kB
 HEARTBEAT = 1.0  # seconds between heartbeats
+#: Whose numbers may be compared: both engines make the same ones (measured), so nobody enrols twice.
+SPACES = {"onnx": "dlib-resnet-v1", "face-recognition": "dlib-resnet-v1"}
 SILENT = 5.0  # seconds without one before the worker counts as hung
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
@@ -104,7 +106,7 @@ class Enrolled(Message, frozen=True, kw_only=True, tag="enrolled"):
     request: int
     embeddings: tuple[bytes, ...]
     quality: tuple[float, ...]
-    engine: str
+    engine: str  # whose numbers they are: a value of SPACES
     refused: tuple[str, ...] = ()  # one message id a refused picture (see vision/quality.py)
     names: tuple[str, ...] = ()  # the refused pictures' names, same order
     nearest: Candidate | None = None  # somebody else who looks alike, if nearer than the door's threshold

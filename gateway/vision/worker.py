@@ -1,0 +1,260 @@
+"""The vision process: `python -m gateway.vision.worker --socket PATH --group NAME --settings FILE`.
+
+Theory of operation
+    One event loop does everything in turn: a frame of each camera, messages, one heartbeat a second.
+    So a computation that hangs stops the heartbeat and the life sign, and whoever watches kills the
+    process. Only reading a camera, which may wait, happens in threads.
+
+    The worker needs the daemon only to have somebody to tell: it connects when the daemon is there,
+    and again when it comes back. It ends by itself above its ceiling of memory, when the daemon sends
+    what is no message, or has other settings; each has its exit code (`protocol.Exit`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from drivers import camera as cameras
+from drivers.errors import CameraGone, LoumenError
+from drivers.interfaces import CameraDriver
+from gateway import __version__
+from gateway.config import schema
+from gateway.vision import process, protocol
+from gateway.vision.enrolment import Enroller
+from gateway.vision.link import Finished, Link
+from gateway.vision.observe import Galleries, Health, Observer
+from gateway.vision.protocol import Candidate, Enrol, Exit, Gallery, Heartbeat, Hello
+from gateway.vision.settings import Settings, read
+
+if TYPE_CHECKING:
+    from drivers.interfaces import Frame
+    from gateway.vision.computing import Computing
+
+REOPEN_FIRST, REOPEN_LONGEST = 0.5, 10.0  # seconds before a camera that failed is tried again
+log = logging.getLogger("loumen.vision")
+
+
+def open_camera(settings: schema.Camera) -> CameraDriver:
+    """The driver of one camera."""
+    arguments = msgspec.structs.asdict(settings)
+    match settings:
+        case schema.V4l2Camera():
+            return cameras.V4l2Camera(**arguments)
+        case schema.RtspCamera():
+            return cameras.RtspCamera(**arguments)
+        case schema.FileCamera():
+            return cameras.FileCamera(**arguments)
+        case schema.FolderCamera():
+            return cameras.FolderCamera(**arguments)
+
+
+class Worker:
+    """One process's cameras, galleries and link."""
+
+    def __init__(self, settings: Settings, digest: str, socket: Path, computing: Computing) -> None:
+        self._settings, self._computing = settings, computing
+        self._galleries = Galleries(computing.engine.space, computing.compare)
+        self._enroller = Enroller(computing.engine, computing.refusal, computing.load_picture, self._alike)
+        self._enrolling: set[asyncio.Task[None]] = set()
+        self._taps: dict[str, set[asyncio.Queue[Frame]]] = {name: set() for name in settings.cameras}
+        engine = computing.engine
+        hello = Hello(
+            protocol=protocol.PROTOCOL,
+            group=settings.group,
+            version=__version__,
+            engine=settings.vision.engine,
+            detector=engine.detector,
+            models=dict(engine.models),
+            pid=os.getpid(),
+        )
+        self._link = Link(socket, hello, digest, self._heard, self._lost)
+        numbers = itertools.count(int(time.monotonic() * 1000))  # a track's number is not used again after a restart
+        self._health = {
+            name: Health(name, live=isinstance(conf, schema.V4l2Camera | schema.RtspCamera))
+            for name, conf in settings.cameras.items()
+        }
+        self._observers = {
+            name: Observer(
+                name,
+                [door for door, its in settings.doors.items() if its == name],
+                engine,
+                self._galleries,
+                self._link.outbox.put,
+                numbers,
+                pool=settings.vision.pooled_frames,
+            )
+            for name in settings.cameras
+        }
+        self._threads = ThreadPoolExecutor(max_workers=max(1, len(settings.cameras)), thread_name_prefix="read")
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Finished."""
+        process.notify("READY=1")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._link.run())
+                tasks.create_task(self._beat())
+                for name, conf in self._settings.cameras.items():
+                    tasks.create_task(self._watch(name, conf))
+        except* Finished as finished:
+            raise _first(finished) from None
+
+    # --- cameras
+
+    async def _watch(self, name: str, conf: schema.Camera) -> None:
+        loop, health, observer = asyncio.get_running_loop(), self._health[name], self._observers[name]
+        driver, pause = open_camera(conf), REOPEN_FIRST
+        while True:
+            try:
+                frame = await loop.run_in_executor(self._threads, driver.read)
+            except CameraGone as gone:
+                health.failed(gone.render().replace("\n", " "), time.monotonic(), shown_for=pause + 10)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, REOPEN_LONGEST)
+                continue
+            if frame is None:
+                health.failed("the recording has ended", time.monotonic(), shown_for=float("inf"))
+                return
+            pause, now = REOPEN_FIRST, time.monotonic()
+            observer.see(frame, now)
+            health.saw(now, observer.watch.frozen_for(now))
+            for tap in self._taps[name]:
+                if not tap.full():
+                    tap.put_nowait(frame)
+            await asyncio.sleep(max(0.001, observer.pause(now) - (time.monotonic() - now)))
+
+    async def _frames(self, camera: str, seconds: float) -> AsyncIterator[Frame]:
+        """A camera's frames for so long."""
+        tap: asyncio.Queue[Frame] = asyncio.Queue(maxsize=1)
+        taps = self._taps.get(camera)
+        if taps is None:
+            return
+        taps.add(tap)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    yield await tap.get()
+        except TimeoutError:
+            return
+        finally:
+            taps.discard(tap)
+
+    # --- the daemon
+
+    def _heard(self, message: Gallery | Enrol) -> None:
+        if isinstance(message, Gallery):
+            self._galleries.take(message.door, message.generation, message.path, message.sha256)
+            return
+        task = asyncio.create_task(self._enrol(message))
+        self._enrolling.add(task)
+        task.add_done_callback(self._enrolling.discard)
+
+    def _lost(self) -> None:
+        self._galleries.forget()
+        for task in self._enrolling:
+            task.cancel()
+
+    async def _enrol(self, request: Enrol) -> None:
+        self._link.outbox.put(await self._enroller.answer(request, self._frames(request.camera, request.seconds)))
+
+    def _alike(self, vector: object, person: str) -> Candidate | None:
+        """The nearest other person of any door's gallery, if she would be taken for this one."""
+        near = [
+            (distance, other)
+            for compared in self._galleries.values()
+            for other, distance in compared.nearest(vector)
+            if other != person and distance < compared.threshold
+        ]
+        return Candidate(person=min(near)[1], distance=float(min(near)[0])) if near else None
+
+    async def _beat(self) -> None:
+        ceiling = self._settings.vision.ceiling_mb * 1024
+        while True:
+            resident, now = process.resident_kb(), time.monotonic()
+            if resident > ceiling:
+                raise Finished(Exit.CEILING, f"{resident // 1024} MB are more than {ceiling // 1024} MB")
+            process.notify("WATCHDOG=1")
+            if self._link.connected:
+                self._link.outbox.put(self._heartbeat(resident, now))
+            await asyncio.sleep(protocol.HEARTBEAT)
+
+    def _heartbeat(self, resident: int, now: float) -> Heartbeat:
+        return Heartbeat(
+            cameras=tuple(health.tell(now) for health in self._health.values()),
+            resident_kb=resident,
+            generations={door: compared.generation for door, compared in self._galleries.items()},
+            thresholds={door: compared.threshold for door, compared in self._galleries.items()},
+            people={door: compared.people for door, compared in self._galleries.items()},
+            problems=tuple(self._galleries.problems.values()),
+        )
+
+
+def _first(group: BaseExceptionGroup[Finished]) -> Finished:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Finished)
+    return error
+
+
+def load_computing(settings: Settings) -> Computing:
+    """The real engine. Imported here: a worker that cannot read its settings needs none of it."""
+    from gateway.vision.computing import load
+
+    return load(settings)
+
+
+def main(argv: Sequence[str] | None = None, load: Callable[[Settings], Computing] = load_computing) -> Exit:
+    """Run until finished; returns the exit code."""
+    arguments = _arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="vision: %(message)s", stream=sys.stderr)
+    if not process.die_with_parent():
+        return Exit.DONE
+    process.go_first_when_memory_is_short()
+    try:
+        settings, digest = read(arguments.settings)
+    except LoumenError as error:
+        log.error("%s", error.render())
+        return Exit.SETTINGS
+    if settings.group != arguments.group:
+        log.error("these are the settings of group %s, not of %s", settings.group, arguments.group)
+        return Exit.SETTINGS
+    try:
+        computing = load(settings)
+    except LoumenError as error:
+        log.error("%s", error.render())
+        return Exit.MODELS
+    try:
+        asyncio.run(Worker(settings, digest, Path(arguments.socket), computing).run())
+    except Finished as finished:
+        log.warning("ends: %s", finished)
+        return finished.code
+    except KeyboardInterrupt:
+        pass
+    return Exit.DONE
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m gateway.vision.worker")
+    parser.add_argument("--socket", required=True, help="the daemon's vision socket")
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--settings", required=True, help="a file, or the JSON itself")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # a camera's thread may hang in its device; the process must not
