@@ -20,7 +20,11 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
 INDEX = re.compile(r"https?://|--(extra-)?index-url|--find-links|--trusted-host")
 MACHINE = re.compile(r"(?<![\w.])/(work|root|tmp/lv)(/|\b)")
 #: Where a bug in what is called may not end the caller: each restarts, or answers and goes on.
-SUPERVISORS = {"gateway/supervisor.py"}
+SUPERVISORS = {
+    "gateway/supervisor.py",  # services
+    "gateway/cli/dispatch.py",  # what a person typed
+    "gateway/control/server.py",  # what a client asked
+}
 
 
 @cache
