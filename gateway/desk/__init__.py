@@ -1,0 +1,1 @@
+"""The community's own server: receives, stores, gives receipts, commands."""
