@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 from drivers.errors import LineGone
 from drivers.interfaces import Edge, Level
 
+LOOK = 5.0  # seconds; some wires tell nobody when they vanish: the reader looks so often
 CAPACITY = 1024  # edges that may wait for the reader; the oldest gives way and is counted
 
 
@@ -46,10 +48,36 @@ class Debouncer:
         return Edge(self._raw, deadline)
 
 
+class LoopReader:
+    """Calls `ready` whenever `fd` has something, in whichever loop is running when `follow` is called."""
+
+    def __init__(self, fd: int, ready: Callable[[], None]) -> None:
+        self._fd, self._ready = fd, ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def follow(self) -> None:
+        """Listen in the running loop, if there is one."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if loop is not self._loop:
+            self.stop()
+            self._loop = loop
+            loop.add_reader(self._fd, self._ready)
+
+    def stop(self) -> None:
+        """Stop listening; before the descriptor is closed."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        self._loop = None
+
+
 class EdgeQueue:
     """Where a driver puts changes, and the async iterator that its reader takes edges from.
 
-    `fetch`, if given, is called before each look: it brings what waits in a socket or a pipe.
+    `fetch` is called before each look, and every LOOK seconds: it brings what waits in a socket or a pipe, and
+    raises LineGone where the wire itself tells nobody.
     """
 
     def __init__(
@@ -89,7 +117,7 @@ class EdgeQueue:
                 raise self._gone
             self._waiter = loop.create_future()
             try:
-                async with asyncio.timeout_at(self._debouncer.deadline):
+                async with asyncio.timeout_at(min(self._debouncer.deadline or inf, loop.time() + LOOK)):
                     await self._waiter
             except TimeoutError:
                 pass

@@ -24,13 +24,12 @@ from gpiod.line import Bias as KernelBias
 from gpiod.line import Clock, Direction, Value
 from gpiod.line import Edge as KernelEdge
 
-from drivers import refusals
+from drivers import edges, refusals
 from drivers.errors import LineGone
 from drivers.interfaces import Bias, Edge, InputSpec, Level, LineInfo, OutputSpec
 from drivers.momentary import Momentary
 
 BUFFER = 1024  # edges the kernel keeps for one line: its upper limit
-LOOK = 5.0  # seconds; some kernels do not wake the reader of a line whose chip was pulled out
 CONSUMER = 31  # characters that the kernel keeps of a consumer's name
 
 BIAS = {
@@ -120,10 +119,10 @@ class ChardevInput:
 
         loop.add_reader(self._request.fd, wake)
         try:
-            async with asyncio.timeout(LOOK):
+            async with asyncio.timeout(edges.LOOK):
                 await ready
         except TimeoutError:
-            self.read()  # raises LineGone where nobody told us
+            self.read()  # raises LineGone: some kernels do not wake the reader of a line whose chip was pulled out
             return
         finally:
             loop.remove_reader(self._request.fd)

@@ -7,13 +7,13 @@ taken in before a level is read, so the order of cause and effect is that of one
 
 from __future__ import annotations
 
-import asyncio
 import json
 import select
 import socket
 from typing import Any
 
 from drivers import refusals
+from drivers.edges import LoopReader
 from drivers.interfaces import Bias, Level
 from drivers.simulated.building import CHIP, LINES
 from drivers.simulated.wire import Claim
@@ -41,7 +41,7 @@ class Connection:
         self._asked = 0
         self._claims: dict[int, Claim] = {}
         self._levels: dict[int, bool] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reader = LoopReader(self._socket.fileno(), self.fetch)
 
     def claim(self, number: int, claim: Claim, bias: Bias, level: Level | None) -> bool:
         """Claim the wire. Raises LineMissing, LineBusy."""
@@ -81,7 +81,9 @@ class Connection:
 
     def fetch(self) -> None:
         """Take in what the building has said; from now on the running loop does so by itself."""
-        self._follow()
+        if self._socket.fileno() < 0:
+            return  # hung up; the owner has been told
+        self._reader.follow()
         while self._receive():
             pass
         for line in self._lines():
@@ -89,20 +91,9 @@ class Connection:
 
     def close(self) -> None:
         """Hang up; again is harmless."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._socket)
-        self._loop = None
+        self._reader.stop()
         self._claims.clear()
         self._socket.close()
-
-    def _follow(self) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if loop is not self._loop and self._socket.fileno() >= 0:
-            self._loop = loop
-            loop.add_reader(self._socket, self.fetch)
 
     def _ask(self, **request: Any) -> Message:
         self._asked += 1
