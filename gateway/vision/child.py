@@ -82,7 +82,8 @@ class Child:
             await gone.wait()
         finally:
             process, self._process = self._process, None
-            process.stdin.close()
+            if process.stdin is not None:
+                process.stdin.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_WITHIN):
                     await gone.wait()

@@ -269,9 +269,7 @@ class VisionClient:
             try:
                 self._galleries_path.mkdir(parents=True, exist_ok=True)
                 newest = max([self.generation(door), *gallery.generations(self._galleries_path, door)])
-                path, sha256 = await gallery.write(
-                    self._galleries_path, self.space, door, newest + 1, templates
-                )
+                path, sha256 = await gallery.write(self._galleries_path, self.space, door, newest + 1, templates)
             except OSError as error:
                 raise VisionDown(
                     N_("the gallery of door {door} could not be written: {error}"),

@@ -9,6 +9,8 @@ from pathlib import Path
 from gateway.vision.engine import Embedded, Engine, Frame
 from gateway.vision.gallery import Sealed
 from gateway.vision.observe import Compared
+from gateway.vision.quality import ENROLMENT
+from gateway.vision.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,21 @@ class Computing:
     compare: Callable[[Sealed], Compared]
     refusal: Callable[[Embedded], str]  # why a face is no reference picture; empty if it is one
     load_picture: Callable[[Path], Frame]
+
+
+def load(settings: Settings) -> Computing:
+    """The engine of the settings, and its comparison. Raises ModelError."""
+    from gateway.vision import engines, threshold
+    from gateway.vision.compare import Gallery
+    from gateway.vision.picture import read_picture
+
+    vision = settings.vision
+    extra = Path(vision.models) if vision.models else None
+    engine = engines.load(vision.engine, extra_models=extra)
+
+    def compare(sealed: Sealed) -> Compared:
+        people = Gallery.of(sealed)
+        limit = threshold.for_gallery(max(1, len(people)), vision.false_positive_rate)
+        return Compared(sealed.generation, len(people), limit, people.nearest)
+
+    return Computing(engine, compare, lambda embedded: embedded.quality.refused_by(ENROLMENT), read_picture)

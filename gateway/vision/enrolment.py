@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import LoumenError, N_
+from gateway.vision import quality
 from gateway.vision.protocol import Candidate, Enrol, Enrolled
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Collected:
     """What has been found so far."""
 
     vectors: list[Vector] = field(default_factory=list)
-    quality: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ class Enroller:
         return Enrolled(
             request=request.request,
             embeddings=tuple(vector.astype("<f4").tobytes() for vector in found.vectors),
-            quality=tuple(min(1.0, max(0.0, quality)) for quality in found.quality),
+            quality=tuple(min(1.0, max(0.0, score)) for score in found.scores),
             engine=self._engine.space,
             refused=tuple(found.refused),
             names=tuple(found.names),
@@ -84,9 +85,9 @@ class Enroller:
         """The one face of a picture, or why it is no reference."""
         faces = self._engine.find(frame)
         if not faces:
-            return None, N_("there is no face in the picture")
+            return None, quality.NO_FACE
         if len(faces) > 1:
-            return None, N_("there is more than one face in the picture")
+            return None, quality.SEVERAL_FACES
         embedded = self._engine.embed(frame, faces[0])
         refusal = self._refusal(embedded)
         return (None, refusal) if refusal else (embedded, "")
@@ -96,7 +97,7 @@ class Enroller:
             try:
                 embedded, reason = self.judge(self._load(Path(name)))
             except LoumenError as error:
-                embedded, reason = None, error.render().replace("\n", " ")
+                embedded, reason = None, error.what.format_map(error.facts)
             if embedded is None:
                 found.refuse(Path(name).name, reason)
             else:
@@ -125,4 +126,4 @@ class Enroller:
             found.refuse(name, N_("this is not the person of the other pictures"))
             return
         found.vectors.append(embedded.vector)
-        found.quality.append(embedded.quality.score)
+        found.scores.append(embedded.quality.score)

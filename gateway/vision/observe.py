@@ -21,7 +21,7 @@ from gateway.vision.track import Track, Tracker
 
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
-    from gateway.vision.engine import Engine, Face
+    from gateway.vision.engine import Engine, Face, Vector
 
 FACES = 4  # the largest of a frame that are embedded; the door is for the people before it, not for the street
 LINGER = 2.0  # seconds after the last movement or face until nobody is present
@@ -37,7 +37,7 @@ class Compared:
     generation: int
     people: int
     threshold: float
-    nearest: Callable[[object], Sequence[tuple[str, float]]]
+    nearest: Callable[[Vector], Sequence[tuple[str, float]]]
 
 
 class Health:

@@ -41,6 +41,7 @@ from gateway.vision.settings import Settings, read
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
     from gateway.vision.computing import Computing
+    from gateway.vision.engine import Vector
 
 REOPEN_FIRST, REOPEN_LONGEST = 0.5, 10.0  # seconds before a camera that failed is tried again
 log = logging.getLogger("loumen.vision")
@@ -169,7 +170,7 @@ class Worker:
     async def _enrol(self, request: Enrol) -> None:
         self._link.outbox.put(await self._enroller.answer(request, self._frames(request.camera, request.seconds)))
 
-    def _alike(self, vector: object, person: str) -> Candidate | None:
+    def _alike(self, vector: Vector, person: str) -> Candidate | None:
         """The nearest other person of any door's gallery, if she would be taken for this one."""
         near = [
             (distance, other)

@@ -22,9 +22,7 @@ GOOD = Quality(size=120, sharpness=1.0, yaw=0, pitch=0, exposure=0.5, contrast=0
 BLURRED = Quality(size=120, sharpness=0.2, yaw=0, pitch=0, exposure=0.5, contrast=0.3)
 
 
-def scene(
-    *faces: tuple[tuple[int, int, int], int, int], size: tuple[int, int] = (480, 640), side: int = 120
-) -> Frame:
+def scene(*faces: tuple[tuple[int, int, int], int, int], size: tuple[int, int] = (480, 640), side: int = 120) -> Frame:
     """A grey frame with squares of these colours, at their left and top."""
     frame = np.full((*size, 3), 96, np.uint8)
     for colour, left, top in faces:
@@ -67,7 +65,7 @@ class DoubleEngine:
 
 
 def compare(sealed: Sealed) -> Compared:
-    matrix = np.frombuffer(sealed.matrix, np.float32).reshape(-1, 128)
+    matrix = np.asarray(sealed.matrix, np.float32).reshape(-1, 128)
 
     def nearest(vector: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         distances: dict[str, float] = {}
