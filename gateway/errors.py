@@ -33,6 +33,7 @@ __all__ = [
     "N_",
     "NotFound",
     "Refused",
+    "StateBusy",
     "UnknownDriver",
     "UplinkError",
     "VisionDown",
@@ -109,6 +110,12 @@ class IdentityError(LoumenError):
     """The box's keys, certificate or enrolment bundle are missing, damaged or not for this box."""
 
     code = "identity"
+
+
+class StateBusy(LoumenError):
+    """Another process owns the state folder; `facts['pid']` names it."""
+
+    code = "state.busy"
 
 
 class UplinkError(LoumenError):

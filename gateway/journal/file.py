@@ -1,0 +1,192 @@
+"""The open `journal.db`: one connection that writes and checkpoints, one that reads. No policy here.
+
+aiosqlite gives each connection a thread of its own; `close()` must be called, for those threads hold a
+process that forgets them. No transaction of the reader outlives one call, so it never holds back the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from gateway.journal import tables
+from gateway.journal.event import Importance
+from gateway.journal.opening import Opened
+from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, place, row_of
+
+CHECKPOINT_FRAMES = 500  # pages in the log (2 MB) before it is copied into the file
+_ROW_OVERHEAD = 130  # bytes of a stored row beside its body
+_TURN = 20  # rows hashed in one turn of the loop: doors run on it too
+_LAST = (1 << 40) - 1
+
+
+class JournalFile:
+    """Made by `open`. Every method raises sqlite3.Error when the disk fails."""
+
+    def __init__(self, opened: Opened, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self.chain: Chain = opened.chain
+        self.epochs: list[Epoch] = list(opened.epochs)
+        self._writer, self._reader = writer, reader
+        self._frames = 0
+        self._appended = 0  # bytes of rows since the last checkpoint
+        self.bytes_written = 0
+
+    @classmethod
+    async def open(cls, path: Path, opened: Opened) -> JournalFile:
+        writer = await aiosqlite.connect(path, timeout=2.0, isolation_level="IMMEDIATE")
+        try:
+            for pragma in tables.WRITER_PRAGMAS:
+                await writer.execute_fetchall(pragma)
+            await writer.execute(tables.SET_META, ("open", "1"))
+            await writer.commit()
+            await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")  # the flag lies in the file itself
+            reader = await aiosqlite.connect(tables.read_only(path), uri=True, timeout=2.0)
+        except BaseException:
+            await _close(writer)
+            raise
+        try:
+            for pragma in tables.READER_PRAGMAS:
+                await reader.execute_fetchall(pragma)
+        except BaseException:
+            await _close(reader)
+            await _close(writer)
+            raise
+        return cls(opened, writer, reader)
+
+    def number(self, epoch: str) -> int | None:
+        """The number of an epoch of this file; None for one it does not know."""
+        return next((known.number for known in self.epochs if known.id == epoch), None)
+
+    def name(self, number: int) -> str:
+        """The id of one of this file's epochs."""
+        return next(known.id for known in self.epochs if known.number == number)
+
+    async def commit(
+        self,
+        rows: Sequence[Stored],
+        used: Sequence[tuple[str, str, int]] = (),
+        marks: Sequence[tuple[str, str, int]] = (),
+    ) -> None:
+        """Make all of it durable, or nothing."""
+        try:
+            if rows:
+                await self._writer.executemany(tables.INSERT_EVENT, rows)
+            if used:
+                await self._writer.executemany(tables.INSERT_USED, used)
+            if marks:
+                await self._writer.executemany(tables.INSERT_MARK, marks)
+            await self._writer.commit()
+        except BaseException:
+            await self._roll_back()
+            raise
+        size = sum(len(row[7] or b"") + _ROW_OVERHEAD for row in rows)
+        self._count(size, pages=bool(rows) + bool(used) + bool(marks))
+
+    async def checkpoint(self, *, now: bool = False) -> None:
+        """Copy the log into the file once it has grown enough."""
+        if not now and self._frames < CHECKPOINT_FRAMES:
+            return
+        estimated = self._frames
+        ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+        self.bytes_written += (max(frames, 0) - estimated) * (tables.PAGE + 24)
+        self.bytes_written += min(max(frames, 0), self._appended // tables.PAGE + 8) * tables.PAGE
+        self._frames, self._appended = 0, 0
+
+    async def holds(self, row: Stored) -> bool:
+        """Whether exactly this row is in the file."""
+        found = await self._writer.execute_fetchall("SELECT previous, body_sha256 FROM event WHERE place = ?", (row[0],))
+        return [tuple(stored) for stored in found] == [(row[6], row[5])]
+
+    async def read(self, after: Position | None, limit: int, box: str) -> list[Row]:
+        """The rows behind `after`, oldest epoch first; epochs that another box began are passed over."""
+        start = (self.number(after.epoch) or 0, after.seq) if after else (0, 0)
+        rows: list[Row] = []
+        for epoch in self.epochs:
+            if epoch.number < start[0] or epoch.box != box or len(rows) >= limit:
+                continue
+            low = place(epoch.number, start[1] + 1 if epoch.number == start[0] else 0)
+            found = await self._reader.execute_fetchall(
+                tables.SELECT_ROWS, (low, place(epoch.number, _LAST), limit - len(rows))
+            )
+            for count, stored in enumerate(found, 1):
+                rows.append(row_of(tuple(stored), epoch.id))
+                if count % _TURN == 0:
+                    await asyncio.sleep(0)
+        return rows
+
+    async def strip(self, up_to: int, *, before: int | None, most: int, importance: Importance | None = None) -> list[str]:
+        """Remove the bodies of the oldest rows up to a place; returns the types of what went.
+
+        `before` (microseconds) spares younger rows, `importance` spares all but one kind.
+        """
+        where = "place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)"
+        arguments = (up_to, before, None if importance is None else int(importance), most)
+        found = list(
+            await self._writer.execute_fetchall(f"SELECT place, type FROM event WHERE {where} ORDER BY place LIMIT ?4", arguments)
+        )
+        if not found:
+            return []
+        chosen = [(row[0],) for row in found]
+        try:
+            await self._writer.executemany(
+                f"INSERT INTO bare ({tables.HEADER}) SELECT {tables.HEADER} FROM event WHERE place = ?", chosen
+            )
+            await self._writer.executemany("DELETE FROM event WHERE place = ?", chosen)
+            await self._writer.commit()
+        except BaseException:
+            await self._roll_back()
+            raise
+        self._count(2 * _ROW_OVERHEAD * len(chosen), pages=2 + len(chosen) // 4)
+        return [row[1] for row in found]
+
+    async def forget_used(self, expired_before: str, noted_before: int) -> dict[str, str]:
+        """Drop single-use ids that were used and expired long ago; returns those that are left."""
+        try:
+            await self._writer.execute(
+                "DELETE FROM used WHERE at < ?2 AND (expires = '' OR expires < ?1)", (expired_before, noted_before)
+            )
+            await self._writer.commit()
+        except BaseException:
+            await self._roll_back()
+            raise
+        left = await self._writer.execute_fetchall("SELECT id, expires FROM used")
+        return {id_: expires for id_, expires in left}
+
+    async def size(self) -> int:
+        """Bytes of the file that hold something."""
+        total = 0
+        for sign, pragma in ((1, "page_count"), (-1, "freelist_count")):
+            ((pages,),) = await self._reader.execute_fetchall(f"PRAGMA {pragma}")
+            total += sign * pages * tables.PAGE
+        return total
+
+    async def close(self, *, clean: bool = False) -> None:
+        """Close both connections, whatever state they are in; `clean` marks the file as orderly left."""
+        try:
+            await _close(self._reader)
+            if clean:
+                await self._writer.execute(tables.SET_META, ("open", "0"))
+                await self._writer.commit()
+        finally:
+            await _close(self._writer)
+
+    async def _roll_back(self) -> None:
+        with suppress(sqlite3.Error, ValueError):
+            await self._writer.rollback()
+
+    def _count(self, size: int, pages: int) -> None:
+        frames = size // tables.PAGE + pages
+        self._frames += frames
+        self._appended += size
+        self.bytes_written += frames * (tables.PAGE + 24)
+
+
+async def _close(connection: Any) -> None:
+    with suppress(sqlite3.Error, ValueError):
+        await connection.close()

@@ -1,0 +1,184 @@
+"""What a row of the journal is, and how rows are chained. Pure.
+
+A row is a header (epoch, seq, type, time, SHA-256 of the body, hash of the previous header) and a body,
+the event's JSON. A header's hash, its *head*, covers every field of it, so one head vouches for the
+whole history of its epoch; the platform keeps the heads it was told and is the witness. The first
+header of an epoch stands on ZERO and its body names the head of the epoch before.
+
+Retention removes bodies. It never removes headers: that would take a signed checkpoint closing the
+prefix, and there is none yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.journal.event import Event, Importance
+
+ZERO = "0" * 64
+MAX_BODY = 64 * 1024
+_SEQ_BITS = 40
+_ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Position(NamedTuple):
+    """A place in the history: sequence numbers have no gap within an epoch and begin at 1."""
+
+    epoch: str  # 16 hex characters
+    seq: int
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as stored."""
+
+    epoch: str
+    seq: int
+    type: str
+    at: str  # UTC with offset
+    trusted: bool  # whether the clock was believable then
+    body: bytes | None  # the event's JSON, `type` included; None when retention removed it
+    body_sha256: str
+    previous: str  # the head of the row before
+    head: str
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.seq)
+
+    def document(self, box: str) -> dict[str, Any]:
+        """The row as people and programs get it: `GET /v1/event`, `event list --json`, `event export`."""
+        return {
+            "id": f"{box}/{self.epoch}/{self.seq}",
+            "epoch": self.epoch,
+            "seq": self.seq,
+            "type": self.type,
+            "at": self.at,
+            "trusted": self.trusted,
+            "body": None if self.body is None else msgspec.json.decode(self.body),
+            "body_sha256": self.body_sha256,
+            "previous": self.previous,
+            "head": self.head,
+        }
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """One unbroken life of a journal file."""
+
+    id: str
+    number: int  # epochs of a file are ordered by it
+    box: str
+    created: str
+    reason: str
+    first: int  # the lowest and highest sequence number there is; 0 when it holds none
+    last: int
+    predecessor: str = ""
+    lost: tuple[tuple[int, int], ...] = ()  # ranges of this epoch that are known to be unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An event on its way to the disk: encoded, timed, without a place yet."""
+
+    type: str
+    importance: Importance
+    at: int  # microseconds since 1970, UTC
+    trusted: bool
+    body: bytes
+
+
+#: The columns of a stored event, in the order of `Chain.link` and of every SELECT.
+Stored = tuple[int, str, int, int, int, bytes, bytes, bytes | None]
+
+
+@dataclass(slots=True)
+class Chain:
+    """The end of an epoch, to which rows are linked."""
+
+    epoch: str
+    number: int
+    seq: int = 0
+    head: str = ZERO
+
+    def link(self, noted: Noted) -> Stored:
+        """Give `noted` the next place; returns the row's columns."""
+        digest = hashlib.sha256(noted.body)
+        previous = self.head
+        self.seq += 1
+        self.head = head_of(
+            previous, self.epoch, self.seq, noted.type, iso(noted.at), noted.trusted, digest.hexdigest()
+        )
+        return (
+            place(self.number, self.seq),
+            noted.type,
+            int(noted.importance),
+            noted.at,
+            int(noted.trusted),
+            digest.digest(),
+            bytes.fromhex(previous),
+            noted.body,
+        )
+
+    def copy(self) -> Chain:
+        return Chain(self.epoch, self.number, self.seq, self.head)
+
+
+def head_of(previous: str, epoch: str, seq: int, type_: str, at: str, trusted: bool, body_sha256: str) -> str:
+    """The hash of a header. Receivers compute it too; `previous` and `body_sha256` are hex."""
+    header = f"loumen-journal-1\n{previous}\n{epoch}\n{seq}\n{type_}\n{at}\n{int(trusted)}\n{body_sha256}"
+    return hashlib.sha256(header.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def row_of(stored: Stored, epoch: str) -> Row:
+    """A stored row with its head. A body that does not match its hash is damaged and is not shown."""
+    where, type_, _importance, at, trusted, body_sha256, previous, body = stored
+    if body is not None and hashlib.sha256(body).digest() != body_sha256:
+        body = None
+    seq, time = seq_of(where), iso(at)
+    head = head_of(previous.hex(), epoch, seq, type_, time, bool(trusted), body_sha256.hex())
+    return Row(
+        epoch=epoch,
+        seq=seq,
+        type=type_,
+        at=time,
+        trusted=bool(trusted),
+        body=body,
+        body_sha256=body_sha256.hex(),
+        previous=previous.hex(),
+        head=head,
+    )
+
+
+def noted(event: Event, wall: datetime, trusted: bool) -> Noted:
+    """Encode an event. Raises TypeError, ValueError, OverflowError or RecursionError for one that cannot be."""
+    body = msgspec.json.encode(event)
+    if len(body) > MAX_BODY:
+        raise ValueError(f"an event of {len(body)} bytes; at most {MAX_BODY} are kept")
+    return Noted(event.type_name(), event.importance, microseconds(wall), trusted, body)
+
+
+def place(number: int, seq: int) -> int:
+    """Epoch number and sequence number in one integer, ordered as the history is."""
+    return number << _SEQ_BITS | seq
+
+
+def number_of(where: int) -> int:
+    return where >> _SEQ_BITS
+
+
+def seq_of(where: int) -> int:
+    return where & (1 << _SEQ_BITS) - 1
+
+
+def microseconds(wall: datetime) -> int:
+    return (wall - _ORIGIN) // _MICROSECOND
+
+
+def iso(at: int) -> str:
+    """UTC with offset, always with microseconds: it is hashed."""
+    return (_ORIGIN + timedelta(microseconds=at)).isoformat(timespec="microseconds")

@@ -1,0 +1,94 @@
+"""The tables of `journal.db`, how the file is opened, and how it grows from version to version.
+
+The schema only grows: a newer release adds tables, and columns with defaults, and raises `user_version`;
+nothing is renamed or dropped, every statement names its columns, and nobody lowers `user_version`. So a
+box that is rolled back to the release before goes on in the same file.
+
+    event   rows with their bodies; one append to one B-tree, so a lone event costs one page of log
+    bare    rows whose bodies retention removed (the pages of `event` that fall free are used again)
+    epoch   the lives of this file; `place` = epoch number << 40 | seq orders all rows
+    lost    ranges that are known to be unreadable since a damaged file was set aside
+    mark    how far each reader has come
+    used    ids of single-use commands
+    meta    host (fingerprint of the machine), open (1 while a daemon writes), pending (an epoch to begin)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+VERSION = 1
+PAGE = 4096
+
+_STEPS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE epoch (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, box TEXT NOT NULL,
+        created INTEGER NOT NULL, reason TEXT NOT NULL, predecessor TEXT NOT NULL DEFAULT '');
+    CREATE TABLE event (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
+        at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL,
+        body BLOB NOT NULL);
+    CREATE TABLE bare (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
+        at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL);
+    CREATE TABLE lost (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+    CREATE TABLE mark (name TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL);
+    CREATE TABLE used (id TEXT PRIMARY KEY, expires TEXT NOT NULL, at INTEGER NOT NULL);
+    """,
+)
+
+HEADER = "place, type, importance, at, trusted, body_sha256, previous"
+INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_USED = "INSERT OR REPLACE INTO used (id, expires, at) VALUES (?, ?, ?)"
+INSERT_MARK = "INSERT OR REPLACE INTO mark (name, epoch, seq) VALUES (?, ?, ?)"
+SET_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
+#: Rows between two places, bodies where they are left; parameters: low, high, limit.
+SELECT_ROWS = f"""
+    SELECT * FROM (SELECT {HEADER}, body FROM event WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3)
+    UNION ALL
+    SELECT * FROM (SELECT {HEADER}, NULL FROM bare WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3)
+    ORDER BY 1 LIMIT ?3
+"""
+
+WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 0",  # the writer checkpoints when it chooses, and counts what that costs
+    "PRAGMA secure_delete = ON",  # a body that retention removed is gone, also from the free pages
+    "PRAGMA cache_size = -1000",
+)
+READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -500")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A writing connection for work at opening, in manual transactions."""
+    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    for pragma in WRITER_PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def read_only(path: Path) -> str:
+    """The address of a connection that neither writes nor checkpoints (needs `uri=True`)."""
+    return f"file:{quote(str(path))}?mode=ro"
+
+
+def wal(path: Path) -> Path:
+    """The write-ahead log beside a database."""
+    return path.with_name(path.name + "-wal")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older (or empty) file to VERSION; a newer one is left as it is."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for step in range(version, VERSION):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in _STEPS[step].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {step + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,357 @@
+"""The one writer: takes what waits, groups it, and does not give up.
+
+A group is written 5 ms after its first event came, or as soon as 200 wait: one transaction, one sync. A
+group that fails is rolled back and tried again with growing pauses, in order, until it is durable; events
+go on gathering behind it and give way by importance (`waiting`). After three failures, or when SQLite says
+that the file is damaged, the file is closed and opened anew, which sets a damaged one aside. A commit that
+reported failure may still be found in the reopened file; it is then not written a second time.
+
+A full disk: first the reserve (1 MB kept for this) is given back, then bodies of stored rows go: received
+ones first, then the unimportant ones from the bottom up; nothing that a person ordered and no alarm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.errors import JournalDown, N_
+from gateway.journal import opening
+from gateway.journal.event import Event, Importance
+from gateway.journal.events import DropReason, JournalDropped
+from gateway.journal.file import JournalFile
+from gateway.journal.rows import Noted, Position, Stored, iso, number_of, place, seq_of
+from gateway.journal.waiting import Drops, Entry, Waiting
+
+log = logging.getLogger(__name__)
+
+GROUP = 200
+GROUP_SECONDS = 0.005
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the file is opened anew
+SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
+RESERVE = 1024 * 1024
+_RELIEF = 500  # rows whose bodies go at once
+_TURN = 20  # rows hashed in one turn of the loop
+
+Open = Callable[[str], Awaitable[JournalFile]]
+
+
+class Writer:
+    """Owns the file while the journal runs. `open_file` takes what is suspected to be wrong with it, or ''."""
+
+    def __init__(
+        self,
+        path: Path,
+        open_file: Open,
+        note: Callable[[Event], Noted],
+        at: Callable[[], int],
+        waiting: Waiting,
+        drops: Drops,
+        committed: Callable[[Sequence[Entry]], None],
+    ) -> None:
+        self._path, self._open, self._note, self._at, self._committed = path, open_file, note, at, committed
+        self._waiting, self._drops = waiting, drops
+        self._marks: dict[str, tuple[Position, list[asyncio.Future[None]]]] = {}
+        self._something, self._plenty, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._since: float | None = None  # when the oldest waiting entry came
+        self._writing_since: float | None = None
+        self._turn = asyncio.Lock()  # one user of the writing connection at a time
+        self._suspect = ""
+        self._ambiguous: list[Stored] = []  # a group whose commit failed and which a reopened file may hold
+        self.file: JournalFile | None = None
+        self.failures = 0
+        self.problem = N_("not started yet")
+        self.facts: dict[str, object] = {}
+        self.received_place = -1
+        self._bytes_before = 0
+
+    # --- called from outside, never blocking
+
+    def wake(self) -> None:
+        """Something was put into the queue."""
+        if self._since is None:
+            self._since = asyncio.get_running_loop().time() if _in_loop() else 0.0
+        self._something.set()
+        if len(self._waiting) >= GROUP:
+            self._plenty.set()
+
+    def put_mark(self, name: str, position: Position) -> asyncio.Future[None]:
+        """Have a mark written with the next group; a later one for the same name takes its place."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        _older, waiters = self._marks.get(name, (position, []))
+        self._marks[name] = (position, [*waiters, done])
+        self.wake()
+        return done
+
+    def stop(self) -> None:
+        """Write what waits, once, then end."""
+        self._stopping.set()
+        self._something.set()
+        self._plenty.set()
+
+    @property
+    def stalled(self) -> float:
+        """Seconds that the transaction under way has taken."""
+        started = self._writing_since
+        return 0.0 if started is None else asyncio.get_running_loop().time() - started
+
+    @property
+    def down(self) -> bool:
+        return self.file is None or self.failures >= FAILURES_DOWN or self.stalled > STUCK
+
+    # --- the task
+
+    async def run(self) -> None:
+        """Until `stop`, or cancelled."""
+        while True:
+            await self._gather()
+            entries = self._waiting.take(GROUP)
+            marks, self._marks = self._marks, {}
+            if not self._waiting:
+                self._since = None
+                self._something.clear()
+            if len(self._waiting) < GROUP and not self._stopping.is_set():
+                self._plenty.clear()
+            written = await self._make_durable(entries, marks)
+            if self._stopping.is_set() and (not written or not (self._waiting or self._marks or self._drops)):
+                return
+
+    async def ensure_open(self) -> bool:
+        """Open the file if it is not open; False when that failed."""
+        async with self._turn:
+            try:
+                await self._opened()
+            except (sqlite3.Error, OSError) as error:
+                await self._failed(error)
+                return False
+        return True
+
+    async def close(self, *, clean: bool) -> None:
+        async with self._turn:
+            await self._let_go(clean=clean)
+
+    async def _let_go(self, *, clean: bool) -> None:
+        if self.file:
+            file, self.file = self.file, None
+            self._bytes_before += file.bytes_written
+            with suppress(sqlite3.Error, ValueError):
+                await file.close(clean=clean)
+
+    async def _gather(self) -> None:
+        if self._drops and not self._waiting:
+            self.wake()
+        await self._something.wait()
+        if self._since is None or self._stopping.is_set():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._since + GROUP_SECONDS):
+                await self._plenty.wait()
+
+    async def _make_durable(
+        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
+    ) -> bool:
+        entries += self._told_drops()
+        try:
+            while True:
+                entries = [entry for entry in entries if not entry.withdrawn]
+                if not entries and not marks:
+                    return True
+                try:
+                    async with self._turn:
+                        await self._write(entries, marks)
+                    return True
+                except (sqlite3.Error, OSError) as error:
+                    async with self._turn:
+                        await self._failed(error)
+                if self._stopping.is_set():
+                    return False
+                await self._pause()
+        finally:
+            self._fail_waiters(entries, marks)
+
+    async def _write(
+        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
+    ) -> None:
+        """One attempt at one transaction. `_turn` is held."""
+        self._writing_since = asyncio.get_running_loop().time()
+        try:
+            file = await self._opened()
+            ambiguous, self._ambiguous = self._ambiguous, []
+            if ambiguous and await file.holds(ambiguous[-1]):
+                self._acknowledge(file, entries, ambiguous)
+                bodies = {id(row[7]) for row in ambiguous}
+                entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
+            chain, rows = file.chain.copy(), []
+            for count, entry in enumerate(entries, 1):
+                rows.append(chain.link(entry.noted))
+                if count % _TURN == 0:
+                    await asyncio.sleep(0)
+            self._ambiguous = rows
+            await file.commit(
+                rows,
+                [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
+                [(name, position.epoch, position.seq) for name, (position, _waiters) in marks.items()],
+            )
+        finally:
+            self._writing_since = None
+        self._ambiguous = []
+        file.chain = chain
+        self.failures, self.problem, self.facts = 0, "", {}
+        self._acknowledge(file, entries, rows)
+        for _position, waiters in marks.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        entries.clear()
+        marks.clear()
+        await self._checkpoint(file)
+
+    def _acknowledge(self, file: JournalFile, entries: list[Entry], rows: list[Stored]) -> None:
+        """Tell who waits for these rows where they are. The rows' bodies are the entries' own objects."""
+        places = {id(row[7]): row[0] for row in rows}
+        durable = [entry for entry in entries if id(entry.noted.body) in places]
+        for entry in durable:
+            if entry.done and not entry.done.done():
+                where = places[id(entry.noted.body)]
+                entry.done.set_result(Position(file.name(number_of(where)), seq_of(where)))
+        self._committed(durable)
+
+    async def _checkpoint(self, file: JournalFile) -> None:
+        try:
+            await file.checkpoint()
+        except sqlite3.Error as error:
+            log.warning("journal checkpoint failed, trying again later: %s", error)
+            self._note_damage(error)
+
+    async def _opened(self) -> JournalFile:
+        if self.file is None:
+            self.file = await self._open(self._suspect)
+            self._suspect = ""
+            self.problem, self.facts = "", {}
+            await asyncio.to_thread(_keep_reserve, self._path)
+            self._committed(())
+        return self.file
+
+    async def _failed(self, error: sqlite3.Error | OSError) -> None:
+        """Take note of a failure; give space back, or close the file for a fresh look at it."""
+        self.failures += 1
+        self.problem, self.facts = N_("the disk does not take the journal: {error}"), {"error": str(error)}
+        log.warning("journal write failed (%d in a row): %s", self.failures, error)
+        self._note_damage(error)
+        if _is_full(error):
+            self.problem, self.facts = N_("the disk is full"), {}
+            await self._relieve()
+        elif self.file and (self._suspect or self.failures >= FAILURES_DOWN):
+            await self._let_go(clean=False)
+
+    def _note_damage(self, error: sqlite3.Error | OSError) -> None:
+        if isinstance(error, sqlite3.Error) and (
+            opening.is_damage(error)
+            or (error_name(error) in ("SQLITE_IOERR_READ", "SQLITE_IOERR_CORRUPTFS") and self.failures > FAILURES_DOWN)
+        ):
+            self._suspect = str(error)
+
+    async def _relieve(self) -> None:
+        """Make room on a full disk."""
+        reserve_path(self._path).unlink(missing_ok=True)
+        if not self.file:
+            return
+        try:
+            await self.file.checkpoint(now=True)
+            await self.free_least(self.file, "disk")
+        except sqlite3.Error as error:
+            log.warning("no room could be made on the full disk: %s", error)
+
+    async def free_least(self, file: JournalFile, reason: DropReason) -> int:
+        """Remove bodies: received ones first, then the least important, the oldest of each first."""
+        head = place(file.chain.number, file.chain.seq)
+        removed = await file.strip(self.received_place, before=None, most=_RELIEF) if self.received_place > 0 else []
+        if removed:
+            return len(removed)
+        for importance in (Importance.CHATTER, Importance.NOTICE, Importance.ACCESS):
+            removed = await file.strip(head, before=None, most=_RELIEF, importance=importance)
+            for type_ in removed:
+                self._drops.count(reason, type_, self._at())
+            if removed:
+                return len(removed)
+        return 0
+
+    @property
+    def bytes_written(self) -> int:
+        """By all files since the start, log and copies together."""
+        return self._bytes_before + (self.file.bytes_written if self.file else 0)
+
+    def using(self) -> asyncio.Lock:
+        """Held by whoever else writes through the file (retention)."""
+        return self._turn
+
+    def _told_drops(self) -> list[Entry]:
+        """Drops become events once the flood has ebbed to half, or nothing else waits."""
+        if not self._drops or len(self._waiting) > 5000:
+            return []
+        until = iso(self._at())
+        return [
+            Entry(self._note(JournalDropped(reason=reason, counts=counts, since=iso(since), until=until)))
+            for reason, counts, since in self._drops.take()
+        ]
+
+    async def _pause(self) -> None:
+        """Wait before the next attempt."""
+        await self.rest(PAUSES[min(max(self.failures, 1), len(PAUSES)) - 1])
+
+    async def rest(self, seconds: float) -> None:
+        """Wait; `stop` cuts it short."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _fail_waiters(
+        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
+    ) -> None:
+        """Whoever still waits for what was not written is told so (the journal is closing)."""
+        down = JournalDown(N_("the journal could not be written before the stop"))
+        waiting = [entry.done for entry in entries if entry.done]
+        for waiter in [*waiting, *(waiter for _position, waiters in marks.values() for waiter in waiters)]:
+            if not waiter.done():
+                waiter.set_exception(down)
+
+
+def reserve_path(path: Path) -> Path:
+    """A file whose only use is to be deleted when the disk is full."""
+    return path.with_name("journal.reserve")
+
+
+def _keep_reserve(path: Path) -> None:
+    reserve = reserve_path(path)
+    with suppress(OSError):
+        if reserve.exists() and reserve.stat().st_size == RESERVE:
+            return
+        handle = os.open(reserve, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, RESERVE)
+        finally:
+            os.close(handle)
+
+
+def _is_full(error: BaseException) -> bool:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or opening.primary_code(error) == sqlite3.SQLITE_FULL
+
+
+def error_name(error: BaseException) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
