@@ -1,7 +1,7 @@
 """What can be told of a frame cheaply: does something move, how bright is it, is the camera frozen.
 
 Theory of operation
-    Each frame is shrunk to a grid of 32 x 24 grey cells. A cell stirs when it changed by more than
+    Each frame is shrunk to a grid of 32 x 24 cells. A cell stirs when a colour of it changed by more than
     STEP against the frame before, after the change of the whole picture's brightness is taken away:
     a lamp that goes on is no person. Few stirring cells are noise; more than MOST are the light.
 
@@ -56,21 +56,20 @@ class Watch:
         self._sum, self._changed = 0, math.inf
 
     def glance(self, frame: Frame, now: float) -> Glance:
-        cells = cv2.resize(frame, GRID, interpolation=cv2.INTER_AREA)
-        grid = cells.astype(np.float32).mean(axis=2)
-        mean = float(grid.mean())
-        share = 1.0 if self._before is None or self._before.shape != grid.shape else self._share(grid, mean)
+        grid = cv2.resize(frame, GRID, interpolation=cv2.INTER_AREA).astype(np.float32)
+        share = 1.0 if self._before is None else self._share(grid, self._before)
         self._before = grid
         self._remember(frame, now)
-        glance = Glance(mean / 255.0, share >= FEWEST, FEWEST <= share <= MOST)
+        glance = Glance(float(grid.mean()) / 255.0, share >= FEWEST, FEWEST <= share <= MOST)
         if glance.moved:
             self._awake_until = now + self._awake
         return glance
 
-    def _share(self, grid: Grid, mean: float) -> float:
-        assert self._before is not None
-        change = np.abs(grid - self._before - (mean - float(self._before.mean())))
-        return float((change > STEP).mean())
+    @staticmethod
+    def _share(grid: Grid, before: Grid) -> float:
+        change = grid - before
+        change -= change.mean(axis=(0, 1))  # the light's own
+        return float((np.abs(change) > STEP).any(axis=2).mean())
 
     def _remember(self, frame: Frame, now: float) -> None:
         total = zlib.crc32(frame[::4, ::4].tobytes())
