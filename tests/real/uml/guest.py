@@ -20,8 +20,8 @@ The script is ordinary Python, run as the guest's first process by this checkout
 lines; `guest.send(line)` arrives on its stdin. When it ends, the machine halts.
 
 What the guest sees
-    /            the host's files, read-only
-    /run, /tmp?  /run is an empty tmpfs (TMPDIR=/run/tmp, HOME=/run/home); /tmp is the host's, read-only
+    /            the host's files, read-only, /tmp too
+    /run         an empty tmpfs (TMPDIR=/run/tmp, HOME=/run/home, and the working directory)
     /run/data    the ext4 disk, if one was given: the host's file is the disk, the guest's page cache dies with it
     /dev         the guest's own: /dev/gpiochip*, /dev/ubda; /sys with configfs, debugfs and tracefs; /proc
 
@@ -157,7 +157,7 @@ class Guest:
             if line == UP:
                 up = True
             elif line.startswith(DONE):
-                self.code = int(line.removeprefix(DONE))
+                self.code, up = int(line.removeprefix(DONE)), verbose
             elif up or "panic" in line:
                 self.output.append(line)
                 self._lines.put(line)

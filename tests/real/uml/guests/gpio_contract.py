@@ -10,6 +10,15 @@ import pytest
 import tests.drivers.contract_kernel
 
 SUITE = Path(tests.drivers.contract_kernel.__file__)
-OPTIONS = ["-p", "no:cacheprovider", "--tb=short", "--timeout=60", "-q", "--color=no", "-o", f"testpaths={SUITE.parent}"]
+OPTIONS = [
+    "-p",
+    "no:cacheprovider",
+    "--tb=short",
+    "--timeout=60",
+    "-q",
+    "--color=no",
+    "-o",
+    f"testpaths={SUITE.parent}",
+]
 
 sys.exit(int(pytest.main([str(SUITE), *OPTIONS, *sys.argv[1:]])))
