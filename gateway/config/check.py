@@ -127,9 +127,7 @@ def _lock(root: KeyPath, door: schema.Door) -> Iterator[Finding]:
     if lock.mode == "maintained" and door.contact is None:
         yield _wrong(
             (*root, "lock", "mode"),
-            N_(
-                "a maintained lock is energised until the door was opened and closed, and there is no contact to see that"
-            ),
+            N_("a maintained lock is energised until the door was opened and closed, and no contact sees that"),
             N_('add `contact`, or use mode = "momentary"'),
         )
     if lock.open_for > door.held_open_after:
