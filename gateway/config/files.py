@@ -15,7 +15,7 @@ def replace(path: Path, data: bytes, mode: int = 0o640) -> None:
         mode = before.st_mode & 0o777
     except FileNotFoundError:
         before = path.parent.stat()
-    with fresh.open("wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
         with contextlib.suppress(PermissionError):
             os.fchown(file.fileno(), before.st_uid, before.st_gid)
         os.fchmod(file.fileno(), mode)
