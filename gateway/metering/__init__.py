@@ -1,0 +1,1 @@
+"""Water meters: registers in, believed readings, and the leak that nobody saw."""

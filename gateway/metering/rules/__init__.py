@@ -1,0 +1,39 @@
+"""The leak detectors of a meter. Each is a pure machine over believed readings; a new one is a new file here.
+
+A reading says what the register shows at a moment. Two readings with the same register prove that no
+water ran between them, also across a gap in the polls; a register that moved across a gap says only
+that water ran at some time in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A believed reading: `at` in UTC epoch seconds, `register` in millilitres."""
+
+    at: float
+    register: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """A leak is suspected: since when, how much ran since, and by which rule."""
+
+    rule: str
+    since: float
+    millilitres: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """It stopped."""
+
+    rule: str
+    since: float
+    at: float
+
+
+Finding = Suspected | Cleared

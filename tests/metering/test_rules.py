@@ -1,0 +1,134 @@
+"""Examples a person would tell; then what may never happen, over any history."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.metering.rules import Cleared, Finding, Reading, Suspected
+from gateway.metering.rules import burst as burst_rules
+from gateway.metering.rules import continuous as continuous_rules
+from gateway.metering.rules.burst import Burst
+from gateway.metering.rules.continuous import Continuous
+
+HOUR, DAY = 3600.0, 86400.0
+
+
+def watch(readings: list[Reading]) -> list[tuple[float, Finding]]:
+    """Both detectors over a history."""
+    continuous, burst = Continuous(), Burst()
+    found: list[tuple[float, Finding]] = []
+    for reading in readings:
+        continuous, one = continuous.advance(reading)
+        burst, two = burst.advance(reading)
+        found += [(reading.at, finding) for finding in (*one, *two)]
+    return found
+
+
+def steady(litres_per_hour: float, hours: float, start: float = 0.0, register: int = 0) -> list[Reading]:
+    """Polls once a minute of a register in whole litres."""
+    return [
+        Reading(start + minute * 60, register + int(litres_per_hour * minute / 60) * 1000)
+        for minute in range(int(hours * 60) + 1)
+    ]
+
+
+def test_a_running_toilet_is_found_after_a_day_and_cleared_after_a_still_hour() -> None:
+    night = steady(25, 26)
+    after = steady(0, 2, start=night[-1].at + 60, register=night[-1].register)
+    found = watch(night + after)
+    assert [type(finding) for _, finding in found] == [Suspected, Cleared]
+    at, first = found[0]
+    assert at == DAY
+    assert isinstance(first, Suspected)
+    assert (first.rule, first.since, first.millilitres) == ("no_still_hour", 0.0, 600_000)
+    assert found[1][0] - night[-1].at <= HOUR + 120
+
+
+def test_a_household_that_sleeps_is_no_leak() -> None:
+    readings: list[Reading] = []
+    for day in range(7):
+        start = day * DAY
+        register = readings[-1].register if readings else 0
+        readings += steady(20, 16, start, register)
+        readings += steady(0, 7.9, start + 16 * HOUR + 60, readings[-1].register)
+    assert watch(readings) == []
+
+
+def test_a_burst_is_found_after_half_an_hour() -> None:
+    calm = steady(0, 2)
+    burst = steady(600, 1, start=calm[-1].at + 60)
+    found = watch(calm + burst)
+    assert [type(finding) for _, finding in found] == [Suspected]
+    assert 1800 <= found[0][0] - burst[0].at <= 1800 + 300
+    assert isinstance(found[0][1], Suspected)
+    assert found[0][1].rule == "burst"
+
+
+def test_a_bath_is_no_burst() -> None:
+    calm = steady(0, 1)
+    bath = steady(800, 0.4, start=calm[-1].at + 60)
+    after = steady(0, 1, start=bath[-1].at + 60, register=bath[-1].register)
+    assert watch(calm + bath + after) == []
+
+
+def test_a_gap_is_neither_use_nor_stillness() -> None:
+    before = steady(25, 20)
+    gap = 3 * HOUR
+    after = steady(25, 20, start=before[-1].at + gap, register=before[-1].register + 75_000)
+    assert watch(before + after) == [], "a still hour could hide in the gap"
+    short = steady(25, 20, start=before[-1].at + 0.5 * HOUR, register=before[-1].register + 12_000)
+    assert len(watch(before + short)) == 1, "no still hour fits into half an hour"
+
+
+def test_a_gap_over_which_the_register_stood_was_still() -> None:
+    leak = steady(25, 25)
+    later = Reading(leak[-1].at + 2 * HOUR, leak[-1].register)
+    assert [type(finding) for _, finding in watch([*leak, later])] == [Suspected, Cleared]
+
+
+def test_the_tables_are_total() -> None:
+    for state in continuous_rules.State:
+        assert set(continuous_rules.TABLE[state]) == set(continuous_rules.Sign)
+    for flow_state in burst_rules.State:
+        assert set(burst_rules.TABLE[flow_state]) == set(burst_rules.Sign)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from([60, 60, 60, 300, 1800, 7200, 90_000]), st.integers(0, 30_000)), max_size=400
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_whatever_is_read(steps: list[tuple[int, int]]) -> None:
+    at, register, readings = 0.0, 0, [Reading(0.0, 0)]
+    for seconds, millilitres in steps:
+        at, register = at + seconds, register + millilitres
+        readings.append(Reading(at, register))
+    open_since: dict[str, float] = {}
+    for when, finding in watch(readings):
+        if isinstance(finding, Suspected):
+            assert finding.rule not in open_since, "a leak is raised once until it is cleared"
+            assert finding.millilitres > 0, "where no water ran there is no leak"
+            assert finding.since < when
+            open_since[finding.rule] = finding.since
+        else:
+            assert open_since.pop(finding.rule) == finding.since, "what is cleared was raised"
+    assert all(isinstance(since, float) for since in open_since.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(61, 3599), st.booleans()), min_size=30, max_size=200))
+def test_an_hour_seen_still_is_never_in_a_leak(steps: list[tuple[int, bool]]) -> None:
+    """Polls that see a still hour each day: whatever runs in between, no day was without one."""
+    at, register, readings = 0.0, 0, [Reading(0.0, 0)]
+    next_still = 0.0
+    for seconds, runs in steps:
+        if at >= next_still:
+            readings.append(Reading(at + HOUR, register))
+            at, next_still = at + HOUR, at + 0.9 * DAY
+        at, register = at + seconds, register + (1000 if runs else 0)
+        readings.append(Reading(at, register))
+    found = [finding for _, finding in watch(readings) if finding.rule == "no_still_hour"]
+    assert found == []
