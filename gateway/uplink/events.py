@@ -48,3 +48,12 @@ class KeysReplaced(Event, frozen=True, kw_only=True, tag="uplink.keys_replaced.v
     importance: ClassVar[Importance] = Importance.COMMAND
     version: int
     keys: tuple[str, ...]
+
+
+EVENTS: tuple[type[Event], ...] = (
+    UplinkConnected,
+    UplinkDisconnected,
+    ReceiptRefused,
+    CommandRefused,
+    KeysReplaced,
+)

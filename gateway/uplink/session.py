@@ -166,14 +166,18 @@ class Link:
     def _rest(self, given: Failed, now: float) -> Link:
         if given.unsupported and self.protocol == "auto" and self.broker not in self.older:
             return replace(self, phase=Phase.RESTING, deadline=now, older=self.older | {self.broker})
-        ceiling = min(self.backoff_max, BACKOFF_BASE * 2 ** min(self.failures, 30))
         return replace(
             self,
             phase=Phase.RESTING,
-            deadline=now + given.dice * ceiling,
+            deadline=now + backoff(self.failures, given.dice, self.backoff_max),
             failures=self.failures + 1,
             broker=(self.broker + 1) % self.brokers,
         )
+
+
+def backoff(failures: int, dice: float, most: float) -> float:
+    """Full jitter: a random part of a ceiling that doubles with each failure."""
+    return dice * min(most, BACKOFF_BASE * 2.0 ** min(failures, 30))
 
 
 # --- the flow
