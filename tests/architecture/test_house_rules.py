@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,18 @@ def sleeping_tests() -> Iterator[str]:
                 yield f"{name}:{node.lineno}"
 
 
+def clocks_in_pure_modules() -> Iterator[str]:
+    """The import contract keeps `time` out; `datetime.now()` is a clock as well."""
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (pure,) = [contract["source_modules"] for contract in contracts if contract["id"] == "pure"]
+    for name, _, tree in python(*(module.replace(".", "/") for module in pure)):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in ("today", "utcnow"):
+                yield f"{name}:{node.lineno}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("datetime.now"):
+                yield f"{name}:{node.lineno}"
+
+
 def unfinished() -> Iterator[str]:
     for name, text, _ in python():
         for number, line in enumerate(text.splitlines(), 1):
@@ -125,6 +138,7 @@ RULES = (
     names_that_say_nothing,
     catch_alls,
     sleeping_tests,
+    clocks_in_pure_modules,
     unfinished,
     index_addresses,
     machine_paths,
