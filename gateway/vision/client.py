@@ -105,6 +105,7 @@ class VisionClient:
         self._asked: dict[int, asyncio.Future[Enrolled]] = {}
         self._request = 0
         self._starts, self._last_end, self._late = 0, "", 0
+        self._worker_pid: object = 0  # our child, where it is one
         self._blame = ""  # why we had the worker killed
         self._sparing, self._news = Sparing(), CameraNews(self._settings.cameras)
         self._reception = Reception(
@@ -114,6 +115,7 @@ class VisionClient:
             came=self._came,
             hear=self._hear,
             gone=self._gone,
+            unfit=self._unfit,
             silent=silent,
         )
         arguments = ("--socket", str(self._socket), "--group", GROUP, "--settings", str(self._settings_path))
@@ -157,6 +159,7 @@ class VisionClient:
             await asyncio.Event().wait()
 
     def _child_told(self, said: dict[str, object]) -> None:
+        self._worker_pid = said.get("started", 0)
         if "ended" in said:
             self._last_end, self._blame = self._blame or str(said["ended"]), ""
             log.warning("the vision worker ended (%s); next start in %s s", said["ended"], said.get("pause"))
@@ -203,6 +206,11 @@ class VisionClient:
             self._blame = session.ended  # hung, garbage, slow: it does not help itself
             self._child.kill_worker()
 
+    def _unfit(self, pid: int, why: str) -> None:
+        if pid == self._worker_pid:
+            self._blame = why
+            self._child.kill_worker()
+
     def _forget_session(self, why: str) -> None:
         self._session, self._heartbeat = None, None
         self._fail_asked(N_("the vision process ended meanwhile: {why}"), why=why)
@@ -245,6 +253,21 @@ class VisionClient:
                 self._note(msgspec.structs.replace(event, untold=untold))
 
     # --- what the daemon asks
+
+    @property
+    def session(self) -> Session | None:
+        """The worker's connection, while there is one."""
+        return self._session
+
+    @property
+    def supervisor_pid(self) -> int:
+        """0 while none runs."""
+        return self._child.supervisor_pid
+
+    @property
+    def asked(self) -> int:
+        """How many enrolments wait for their answer."""
+        return len(self._asked)
 
     @property
     def up(self) -> bool:

@@ -38,11 +38,11 @@ def allowed_uids(own: int, users: Iterable[str] = (VISION_USER,)) -> frozenset[i
     return frozenset(found)
 
 
-def peer_uid(writer: asyncio.StreamWriter) -> int:
-    """Whose process is at the other end, as the kernel says."""
+def peer(writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Process and user at the other end, as the kernel says."""
     connection = writer.get_extra_info("socket")
-    _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(uid)
+    pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid), int(uid)
 
 
 class Session:
@@ -100,7 +100,10 @@ class Session:
 
 
 class Reception:
-    """The listening socket. `came` decides on a Hello (None: send it away), `gone` is told of a session's end."""
+    """The listening socket. `came` decides on a Hello, `gone` is told of a session's end.
+
+    `unfit` is told of a process that connected and said no Hello that could be read.
+    """
 
     def __init__(
         self,
@@ -111,10 +114,11 @@ class Reception:
         came: Callable[[Session], bool],
         hear: Callable[[Session, FromWorker], None],
         gone: Callable[[Session], None],
+        unfit: Callable[[int, str], None],
         silent: float = protocol.SILENT,
     ) -> None:
         self._path, self._uids, self._welcome, self._silent = path, uids, welcome, silent
-        self._came, self._hear, self._gone = came, hear, gone
+        self._came, self._hear, self._gone, self._unfit = came, hear, gone, unfit
         self._guests: set[asyncio.Task[None]] = set()
         self._strangers = 0
         self.refused = 0  # connections that never became a session
@@ -135,22 +139,24 @@ class Reception:
             await asyncio.gather(*self._guests, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = peer_uid(writer)
+        pid, uid = peer(writer)
         if uid not in self._uids or self._strangers >= STRANGERS:
             self.refused += 1
             log.warning("a connection of user %d was refused", uid)
             writer.transport.abort()
             return
-        task = asyncio.get_running_loop().create_task(self._receive(reader, writer))
+        task = asyncio.get_running_loop().create_task(self._receive(reader, writer, pid))
         self._guests.add(task)
         task.add_done_callback(self._guests.discard)
 
-    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int) -> None:
         incoming = protocol.Reader("worker")
         try:
-            hello, rest = await self._hello(reader, incoming)
+            hello, rest, why = await self._hello(reader, incoming)
             if hello is None:
                 self.refused += 1
+                log.warning("a connection ended before its hello: %s", why)
+                self._unfit(pid, why)
                 return
             session = Session(reader, writer, hello)
             if not self._came(session):
@@ -167,7 +173,7 @@ class Reception:
 
     async def _hello(
         self, reader: asyncio.StreamReader, incoming: protocol.Reader
-    ) -> tuple[Hello | None, list[FromWorker]]:
+    ) -> tuple[Hello | None, list[FromWorker], str]:
         self._strangers += 1
         try:
             async with asyncio.timeout(PATIENCE):
@@ -175,13 +181,17 @@ class Reception:
                     if messages := incoming.feed(data):
                         hello, *rest = messages
                         if isinstance(hello, Hello):
-                            return hello, rest  # type: ignore[return-value]  # side "worker"
+                            return hello, rest, ""  # type: ignore[return-value]  # side "worker"
                         raise Garbage("the first word was not hello")
-        except (Garbage, TimeoutError, OSError) as error:
-            log.warning("a connection ended before its hello: %s", error)
+            return None, [], "closed"
+        except TimeoutError:
+            return None, [], "hung"
+        except Garbage as garbage:
+            return None, [], f"garbage: {garbage}"
+        except OSError as error:
+            return None, [], f"closed: {error.strerror or error}"
         finally:
             self._strangers -= 1
-        return None, []
 
 
 def share(path: Path, group: str = VISION_USER) -> None:
