@@ -1,0 +1,100 @@
+"""`loumen io`: all lines of the box, live; set or pulse one that is no lock."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from rich.text import Text
+
+from gateway.cli.shell import Shell
+from gateway.errors import N_
+from gateway.locale import _, tell
+
+EVERY = 0.5  # seconds between looks
+
+USES = {
+    "lock": N_("lock"),
+    "indicator": N_("indicator"),
+    "light": N_("light"),
+    "contact": N_("contact"),
+    "exit_button": N_("exit button"),
+    "fire": N_("fire input"),
+}
+OUTPUT_LEVELS = {True: N_("energised"), False: N_("resting"), None: N_("gone")}
+INPUT_LEVELS = {True: N_("active"), False: N_("quiet"), None: N_("gone")}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    show = verbs.add_parser("show", help=N_("all lines"))
+    show.add_argument("--follow", action="store_true", help=N_("again and again, until Ctrl-C"))
+    setting = verbs.add_parser("set", help=N_("energise an indicator or a light, or let it rest"))
+    setting.add_argument("line", help=N_("the line's name, as `io show` says"))
+    setting.add_argument("level", choices=("on", "off"), help=N_("on: energised, off: resting"))
+    pulse = verbs.add_parser("pulse", help=N_("energise an indicator or a light for a moment"))
+    pulse.add_argument("line", help=N_("the line's name, as `io show` says"))
+    pulse.add_argument("--seconds", type=float, default=0.5, help=N_("how long (default 0.5)"))
+
+
+def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    if arguments.verb == "show":
+        return _follow(shell) if arguments.follow else _show(shell)
+    if arguments.verb == "set":
+        shell.confirm(N_("Set {line} {level}?"), line=arguments.line, level=arguments.level)
+        document = shell.client().command("io.set", {"line": arguments.line, "on": arguments.level == "on"})
+    else:
+        shell.confirm(N_("Energise {line} for {seconds} s?"), line=arguments.line, seconds=f"{arguments.seconds:g}")
+        document = shell.client().command("io.pulse", {"line": arguments.line, "seconds": arguments.seconds})
+    shell.out(document, lambda: _table(shell, document))
+    return shell.done()
+
+
+def _show(shell: Shell) -> int:
+    document = shell.client().get("/v1/io")
+    shell.out(document, lambda: _table(shell, document))
+    return shell.done()
+
+
+def _follow(shell: Shell) -> int:
+    """All lines first, then each change; with --json each look that differs from the one before."""
+    client, before = shell.client(), dict[str, Any]()
+    while True:
+        document = client.get("/v1/io")
+        now = {line["name"]: line for line in document.get("lines", [])}
+        changed = [line for name, line in now.items() if before.get(name) != line]
+        if not before:
+            shell.out(document, lambda shown=document: _table(shell, shown))  # type: ignore[misc]
+        elif changed:
+            shell.out({"lines": changed}, lambda shown=changed: [shell.say(_change(line)) for line in shown])  # type: ignore[misc]
+        before = now
+        time.sleep(EVERY)
+
+
+def _change(line: dict[str, Any]) -> str:
+    return tell(N_("{line}: {level}"), {"line": line["name"], "level": _level(line)})
+
+
+def _level(line: dict[str, Any]) -> str:
+    levels = OUTPUT_LEVELS if line.get("direction") == "output" else INPUT_LEVELS
+    return _(levels[line.get("active")])
+
+
+def _table(shell: Shell, document: dict[str, Any]) -> None:
+    columns = [N_("line"), N_("what"), N_("level"), N_("chip"), N_("number"), N_("lost edges")]
+    rows = []
+    for line in document.get("lines", []):
+        level = line.get("active")
+        style = "bold red" if level is None else "green" if level else ""
+        rows.append(
+            (
+                line["name"],
+                _(USES.get(line.get("use", ""), line.get("use", ""))),
+                Text(_level(line), style=style),
+                line.get("chip", ""),
+                line.get("line", ""),
+                line.get("lost_edges") or "",
+            )
+        )
+    shell.table(columns, rows)

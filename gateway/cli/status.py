@@ -1,0 +1,258 @@
+"""`loumen status`: one screen that a technician can read aloud on the phone. Problems come first."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.cli.shell import Shell
+from gateway.control.status import DoorStatus, State, Status, decode
+from gateway.errors import LoumenError, N_
+from gateway.locale import _, tell
+
+STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "bad": "bold red", "off": "dim"}
+SIGNS: dict[State, str] = {"ok": "●", "warning": "▲", "bad": "✖", "off": "○"}
+OLD_FRAME = 5.0  # seconds
+
+COMMANDED = {
+    "locked": N_("locked"),
+    "open": N_("released"),
+    "held": N_("held open"),
+    "blocked": N_("blocked"),
+    "fire": N_("released by fire"),
+    "unknown": N_("unknown"),
+}
+SENSED = {"open": N_("leaf open"), "closed": N_("leaf closed"), "unknown": N_("leaf unknown")}
+ALARMS = {
+    "forced": N_("FORCED OPEN"),
+    "held_open": N_("HELD OPEN TOO LONG"),
+    "warning": N_("open, the alarm comes soon"),
+}
+VISION = {"off": N_("off"), "starting": N_("starting"), "up": N_("running"), "down": N_("DOWN")}
+HEALTH = {"ok": N_("well"), "degraded": N_("degraded"), "down": N_("DOWN")}
+UPLINK = {
+    "connected": N_("connected"),
+    "connecting": N_("connecting"),
+    "resting": N_("waiting to try again"),
+    "paused": N_("paused"),
+}
+SOURCES = {
+    "file": N_("the file"),
+    "last good": N_("the last good copy, because the file is invalid"),
+    "before apply": N_("the one before the last apply, which was not confirmed"),
+    "minimal": N_("NONE: no door is served"),
+}
+NEVER_MEASURED = N_(
+    "never measured on faces: children, East Asian faces, real attacks with pictures or masks; "
+    "calibrate on this site (loumen evaluate faces)"
+)
+
+
+class Line(NamedTuple):
+    """One line of the screen."""
+
+    state: State
+    part: str
+    text: str
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.description = N_("How the box is: problems first, then a line for each part. Exit 1 if something is bad.")
+
+
+def run(_arguments: argparse.Namespace, shell: Shell) -> int:
+    document = shell.client().status()
+    try:
+        status = decode(document)
+    except msgspec.ValidationError as error:
+        raise LoumenError(N_("the daemon's status cannot be understood: {problem}"), problem=str(error)) from error
+    shell.prefer(status.language)
+    shell.out(document, lambda: show(status, shell))
+    return shell.done(not any(problem.severity == "bad" for problem in status.problems))
+
+
+def show(status: Status, shell: Shell) -> None:
+    """The screen."""
+    shell.mark(headline(status), "bold")
+    for problem in status.problems:
+        state: State = "bad" if problem.severity == "bad" else "warning"
+        shell.mark(f"{SIGNS[state]} {problem.part}: {tell(problem.what, problem.facts)}", STYLES[state])
+        if problem.mend:
+            shell.say(f"    {_(N_('mend:'))} {tell(problem.mend, problem.facts)}")
+    if not status.problems:
+        shell.mark(f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"])
+    shell.say()
+    for line in lines(status):
+        shell.mark(f"{SIGNS[line.state]} {line.part}: {line.text}", STYLES[line.state])
+    if faces(status) and not status.vision.calibrated:
+        shell.say()
+        shell.say(_(NEVER_MEASURED))
+
+
+def headline(status: Status) -> str:
+    """Which box this is."""
+    return tell(
+        N_("{box} · {site} · Loumen {version} · running for {uptime}"),
+        {"box": status.box, "site": status.site, "version": status.version, "uptime": duration(status.uptime)},
+    )
+
+
+def faces(status: Status) -> bool:
+    """Whether faces open a door here."""
+    return any(door.face != "off" and door.camera for door in status.doors)
+
+
+def lines(status: Status) -> Iterator[Line]:
+    """A line for each part."""
+    for door in status.doors:
+        yield door_line(door)
+    if not status.doors:
+        yield Line("bad", _(N_("doors")), _(N_("none is configured")))
+    yield _vision(status)
+    yield _journal(status)
+    yield _directory(status)
+    yield _uplink(status)
+    yield _clock(status)
+    yield _disk(status)
+    yield _config(status)
+
+
+def door_line(door: DoorStatus) -> Line:
+    """A door: what its lock was told, what its contact says."""
+    told = [_(COMMANDED.get(door.commanded, door.commanded)), _(SENSED.get(door.sensed, door.sensed))]
+    state: State = "ok"
+    if door.alarm:
+        told.insert(0, _(ALARMS.get(door.alarm, door.alarm)))
+        state = "warning" if door.alarm == "warning" else "bad"
+    if door.faults:
+        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(door.faults)}))
+        state = "bad"
+    if door.commanded in {"held", "blocked", "fire"} and state == "ok":
+        state = "warning"
+    if door.face != "off" and door.camera:
+        told.append(tell(N_("faces of {count} people"), {"count": door.people}))
+    name = f"{door.id} ({door.name})" if door.name and door.name != door.id else door.id
+    return Line(state, tell(N_("door {name}"), {"name": name}), " · ".join(told))
+
+
+def _vision(status: Status) -> Line:
+    vision = status.vision
+    if vision.state == "off":
+        return Line("off", _(N_("vision")), _(VISION["off"]))
+    told = [_(VISION.get(vision.state, vision.state))]
+    state: State = {"up": "ok", "starting": "warning"}.get(vision.state, "bad")  # type: ignore[assignment]
+    if vision.engine:
+        told.append(
+            tell(
+                N_("engine {engine}, detector {detector}"),
+                {"engine": vision.engine, "detector": vision.detector or "?"},
+            )
+        )
+    for camera in vision.cameras:
+        age = camera.frame_age
+        if age is None or camera.problem or age > OLD_FRAME:
+            state = "bad"
+        frame = N_("no picture yet") if age is None else N_("picture {age} s old")
+        told.append(f"{camera.camera}: {tell(frame, {'age': f'{age or 0:.1f}'})}")
+        if camera.problem:
+            told.append(camera.problem)
+    if vision.restarts:
+        told.append(tell(N_("restarted {count} times"), {"count": vision.restarts}))
+    return Line(state, _(N_("vision")), " · ".join(told))
+
+
+def _journal(status: Status) -> Line:
+    journal = status.journal
+    told = [_(HEALTH.get(journal.state, journal.state))]
+    if journal.problem:
+        told.append(tell(journal.problem, journal.facts))
+    if journal.waiting:
+        told.append(tell(N_("{count} events wait to be stored"), {"count": journal.waiting}))
+    if journal.dropped:
+        told.append(tell(N_("{count} events were dropped"), {"count": journal.dropped}))
+    return Line(_state(journal.state), _(N_("journal")), " · ".join(told))
+
+
+def _directory(status: Status) -> Line:
+    directory = status.directory
+    told = [
+        _(HEALTH.get(directory.state, directory.state)),
+        tell(N_("{count} people"), {"count": directory.people}),
+    ]
+    if directory.unreadable:
+        told.append(tell(N_("{count} cannot be read"), {"count": directory.unreadable}))
+    return Line(_state(directory.state), _(N_("directory")), " · ".join(told))
+
+
+def _uplink(status: Status) -> Line:
+    uplink = status.uplink
+    if uplink is None:
+        return Line("off", _(N_("uplink")), _(N_("not configured: nothing is told to the platform")))
+    told = [_(UPLINK.get(uplink.state, uplink.state))]
+    if uplink.broker:
+        told.append(uplink.broker)
+    if not uplink.enrolled:
+        told.append(_(N_("this box is not enrolled")))
+    if uplink.problem and uplink.state != "connected":
+        told.append(tell(uplink.problem, uplink.problem_facts))
+    told.append(tell(N_("{count} events not yet confirmed"), {"count": uplink.backlog}))
+    if not uplink.receiver:
+        told.append(_(N_("acknowledged by the broker only")))
+    return Line("ok" if uplink.state == "connected" else "warning", _(N_("uplink")), " · ".join(told))
+
+
+def _clock(status: Status) -> Line:
+    clock = status.clock
+    trusted = N_("trusted") if clock.trusted else N_("NOT trusted: no time from the network yet")
+    told = " · ".join(filter(None, [clock.now, clock.timezone, _(trusted)]))
+    return Line("ok" if clock.trusted else "warning", _(N_("clock")), told)
+
+
+def _disk(status: Status) -> Line:
+    disk = status.disk
+    if disk.free_mb is None:
+        return Line("warning", _(N_("disk")), _(N_("unknown")))
+    told = [tell(N_("{free} MB free"), {"free": disk.free_mb})]
+    state: State = "ok" if disk.free_mb >= 500 else "warning" if disk.free_mb >= 50 else "bad"
+    if disk.written_today_mb is not None:
+        written = {"written": f"{disk.written_today_mb:.1f}", "budget": f"{disk.budget_mb:g}"}
+        told.append(tell(N_("{written} MB of {budget} MB written today"), written))
+        if disk.written_today_mb > disk.budget_mb and state == "ok":
+            state = "warning"
+    return Line(state, _(N_("disk")), " · ".join(told))
+
+
+def _config(status: Status) -> Line:
+    config = status.config
+    told = [_(SOURCES.get(config.source, config.source)), config.file]
+    state: State = {"file": "ok", "minimal": "bad"}.get(config.source, "warning")  # type: ignore[assignment]
+    if config.confirm_within is not None:
+        told.append(
+            tell(
+                N_("applied, not confirmed: taken back in {left} (loumen config apply --confirm)"),
+                {"left": duration(config.confirm_within)},
+            )
+        )
+        state = "warning"
+    return Line(state, _(N_("configuration")), " · ".join(filter(None, told)))
+
+
+def _state(health: str) -> State:
+    return {"ok": "ok", "degraded": "warning"}.get(health, "bad")  # type: ignore[return-value]
+
+
+def duration(seconds: float) -> str:
+    """How long, in the two largest units."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return tell(N_("{days} d {hours} h"), {"days": days, "hours": hours})
+    if hours:
+        return tell(N_("{hours} h {minutes} min"), {"hours": hours, "minutes": minutes})
+    if minutes:
+        return tell(N_("{minutes} min {seconds} s"), {"minutes": minutes, "seconds": rest})
+    return tell(N_("{seconds} s"), {"seconds": rest})
