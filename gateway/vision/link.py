@@ -43,11 +43,11 @@ class Outbox:
     def put(self, message: Message) -> None:
         if isinstance(message, Heartbeat):
             self._forget(Heartbeat)  # an old one says nothing that the new one does not
-        self._waiting.append(message)
         for kind in (Candidates, Presence, Heartbeat):
-            if len(self._waiting) <= WAITING:
+            if len(self._waiting) < WAITING:
                 break
             self.dropped += self._forget(kind)
+        self._waiting.append(message)
         self._filled.set()
 
     def _forget(self, kind: type[Message]) -> bool:

@@ -94,6 +94,7 @@ def test_no_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
 
 
 def test_the_two_newest_generations_stay_and_nobody_may_write_them(tmp_path: Path) -> None:
+    path = tmp_path
     for generation in (1, 2, 3, 10):
         path, _ = write(tmp_path, [("a", bytes(512))], generation)
     asyncio.run(gallery.write(tmp_path, "space", "front-2", 1, []))
