@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,8 +30,8 @@ from gateway.command import Role
 from gateway.desk import mosquitto
 from gateway.errors import IdentityError, N_
 from gateway.identity import BrokerAddress, Bundle, read_request, replace_file, root_fingerprint
-from gateway.uplink import certificates as x509
-from gateway.uplink.envelope import Key, KeyList, open_key_list, public_text, sign
+from gateway.identity import certificates as x509
+from gateway.identity.keys import Key, KeyList, open_key_list, public_text, sign
 
 _Kind = TypeVar("_Kind")
 
@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     community: str
     brokers: tuple[BrokerAddress, ...]
     root: str  # public, base64
+    protocol: Literal["5", "3.1.1", "auto"] = "auto"
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,9 @@ class Authority:
 
     # --- init
 
-    def init(self, community: str, hosts: tuple[str, ...], port: int = 8883) -> str:
+    def init(
+        self, community: str, hosts: tuple[str, ...], port: int = 8883, protocol: Literal["5", "3.1.1", "auto"] = "auto"
+    ) -> str:
         """Make everything for a new community; returns the root's fingerprint. Refuses to do it twice."""
         if (self.folder / "desk.json").exists():
             raise IdentityError(
@@ -105,7 +108,7 @@ class Authority:
             fingerprints = (x509.fingerprint(authority[0]),)
             self._sign_list(KeyList(community=community, version=1, issued=_now(), keys=(first,), ca=fingerprints), root)
             brokers = tuple(BrokerAddress(host, port) for host in hosts[:1])
-            settings = Settings(community=community, brokers=brokers, root=public_text(root.public_key()))
+            settings = Settings(community=community, brokers=brokers, root=public_text(root.public_key()), protocol=protocol)
             replace_file(self.folder / "desk.json", msgspec.json.format(msgspec.json.encode(settings)))
         except OSError as error:
             raise _disk(self.folder, error) from error

@@ -25,9 +25,10 @@ from gateway.desk.authority import DESK_KEY, Authority
 from gateway.desk.store import Store
 from gateway.errors import LoumenError, N_, NotFound, UplinkError
 from gateway.uplink import messages
-from gateway.uplink.certificates import client_context
+from gateway.identity.certificates import client_context
 from gateway.uplink.connection import Connection, ConnectionLost, Target
-from gateway.uplink.envelope import RECEIPT, Payload, sign
+from gateway.identity.keys import sign
+from gateway.uplink.envelope import RECEIPT, Payload
 from gateway.uplink.messages import Birth, CloudEvent, Reply, State, Topics, Unreadable
 from gateway.uplink.packets import Connect, Publish, Version
 from gateway.uplink.receipts import Receipt
@@ -82,7 +83,7 @@ class DeskService:
         self._replies: dict[str, asyncio.Future[Reply]] = {}
         self._connection: Connection | None = None
         self._resolver = Resolver()
-        self._version: Version = 5
+        self._version: Version = 4 if self._settings.protocol == "3.1.1" else 5
         self._broker = 0
         self._since = ""
         self._problem: LoumenError | None = None
@@ -125,10 +126,12 @@ class DeskService:
     def _fall_back(self) -> bool:
         """MQTT 5 where the broker can, else 3.1.1."""
         lost = self._problem
-        if isinstance(lost, ConnectionLost) and lost.unsupported and self._version == 5:
-            self._version = 4
-            return True
-        return False
+        if self._settings.protocol != "auto" or not isinstance(lost, ConnectionLost):
+            return False
+        before = self._version
+        if lost.unsupported or lost.silent:
+            self._version = 4 if before == 5 else 5
+        return before == 5 and self._version == 4
 
     async def _one_connection(self) -> None:
         options = Connect(

@@ -17,6 +17,7 @@ from gateway.uplink.packets import Connack, Connect, Garbage, Puback, Publish, V
 from gateway.uplink.resolve import Resolver
 
 DIAL_WITHIN = 15.0
+ANSWER_WITHIN = 5.0  # to the first packet
 CLOSE_WITHIN = 1.0
 WRITE_WITHIN = 30.0
 
@@ -24,11 +25,13 @@ WRITE_WITHIN = 30.0
 class ConnectionLost(UplinkError):
     """The connection could not be made or has ended.
 
-    `unsupported`: the broker does not speak this version. `tls`: the handshake failed.
+    `unsupported`: the broker does not speak this version. `silent`: no answer to the first packet.
+    `tls`: the handshake failed.
     """
 
     code = "uplink.lost"
     unsupported = False
+    silent = False
     tls = False
 
 
@@ -69,13 +72,6 @@ class Connection:
         try:
             async with asyncio.timeout(within):
                 reader, writer = await cls._dial(target, resolver, within / 3)
-                self = cls(reader, writer, version, options)
-                try:
-                    await self._introduce(options)
-                except BaseException:
-                    writer.transport.abort()
-                    raise
-                return self
         except TimeoutError as error:
             raise ConnectionLost(
                 N_("The broker {host}:{port} does not answer"),
@@ -83,6 +79,13 @@ class Connection:
                 host=target.host,
                 port=target.port,
             ) from error
+        self = cls(reader, writer, version, options)
+        try:
+            await self._introduce(options, min(ANSWER_WITHIN, within))
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return self
 
     @staticmethod
     async def _dial(
@@ -105,10 +108,16 @@ class Connection:
             problem=(problem.strerror or type(problem).__name__) if problem else "",
         ) from problem
 
-    async def _introduce(self, options: Connect) -> None:
-        await self._write(packets.encode(options, self.version))
-        while not self._waiting:
-            self._waiting = await self._read()
+    async def _introduce(self, options: Connect, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await self._write(packets.encode(options, self.version))
+                while not self._waiting:
+                    self._waiting = await self._read()
+        except TimeoutError as error:
+            raise _silent(ConnectionLost(N_("The broker accepts the connection and says nothing"))) from error
+        except ConnectionLost as lost:
+            raise _silent(lost)  # noqa: B904  (the same error)
         first = self._waiting.pop(0)
         if not isinstance(first, Connack):
             raise ConnectionLost(N_("The broker does not speak MQTT"))
@@ -235,6 +244,11 @@ class Connection:
             return self._codec.feed(data)
         except Garbage as error:
             raise ConnectionLost(N_("The broker does not speak MQTT")) from error
+
+
+def _silent(lost: ConnectionLost) -> ConnectionLost:
+    lost.silent = not lost.tls
+    return lost
 
 
 def _tls_problem(target: Target | None, error: ssl.SSLError) -> ConnectionLost:

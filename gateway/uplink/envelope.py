@@ -1,10 +1,7 @@
 """Commands from afar: who may say what to which box, and how the box knows. Pure.
 
-    {"kid": "desk-1", "payload": "{\"box\": ...}", "sig": "base64"}
-
-The signature is Ed25519 over exactly the payload's bytes, so nobody has to agree on a canonical JSON.
-The public key comes from a list that the community's offline root key has signed; the list has a
-version and an older one is never taken.
+A command is a signed payload (identity/keys.py): the box, a command id, issued, expires, a challenge, the
+command's name and fields.
 
 Checks, in this order, each with a reason of its own: oversized (before anything is parsed), malformed,
 unknown key, bad signature, wrong box, stale challenge, too early and expired (where the box's time is
@@ -16,21 +13,18 @@ transport and is refused there.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.clock import Now
 from gateway.command import Actor, Role
-from gateway.errors import BadCommand, IdentityError, N_
+from gateway.errors import BadCommand, N_
+from gateway.identity.keys import MAX_SIGNED, READING, Key, KeyList, Signed, read_signed, signed_by
 
-MAX_ENVELOPE = 64 * 1024
+MAX_ENVELOPE = MAX_SIGNED
 MAX_COMMAND_ID = 64
 CHALLENGES_KEPT = 3
 CLOCKS_APART = timedelta(seconds=60)  # how far two trusted clocks may differ
@@ -38,14 +32,6 @@ CLOCKS_APART = timedelta(seconds=60)  # how far two trusted clocks may differ
 #: Commands that the uplink answers itself; they are not in the command table.
 RECEIPT = "receipt"
 KEYS = "keys"
-
-
-class Envelope(msgspec.Struct, frozen=True):
-    """What is signed, who says it, the signature."""
-
-    kid: str
-    payload: str
-    sig: str
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,29 +44,6 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     challenge: str
     command: str
     fields: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """An online key: what it may order, and whether its receipts free the journal."""
-
-    kid: str
-    public: str  # base64, 32 bytes
-    role: str
-    name: str = ""
-    receiver: bool = False
-
-
-class KeyList(msgspec.Struct, frozen=True, kw_only=True):
-    """What the root vouches for: the online keys and the fingerprints of the TLS authorities."""
-
-    community: str
-    version: int
-    issued: str
-    keys: tuple[Key, ...]
-    ca: tuple[str, ...] = ()  # SHA-256 of each certificate, hex
-
-    def find(self, kid: str) -> Key | None:
-        return next((key for key in self.keys if key.kid == kid), None)
 
 
 class VerifiedCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,10 +79,7 @@ EXPIRED = N_("The command has expired")
 NO_ROLE = N_("The key may not order this")
 RETAINED = N_("The command was retained by the broker")
 
-_envelope = msgspec.json.Decoder(Envelope)
 _payload = msgspec.json.Decoder(Payload)
-_key_list = msgspec.json.Decoder(KeyList)
-_READING = (msgspec.DecodeError, UnicodeError, RecursionError, ValueError)
 
 
 class Challenges:
@@ -141,64 +101,19 @@ class Challenges:
         return bool(word) and word in self._kept
 
 
-def sign(payload: bytes, kid: str, key: Ed25519PrivateKey) -> bytes:
-    """The envelope as it travels."""
-    envelope = Envelope(kid, payload.decode(), base64.b64encode(key.sign(payload)).decode())
-    return msgspec.json.encode(envelope)
-
-
-def public_text(key: Ed25519PublicKey) -> str:
-    return base64.b64encode(key.public_bytes_raw()).decode()
-
-
-def public_key(text: str) -> Ed25519PublicKey:
-    """Raises ValueError."""
-    return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-
-
-def _signed_by(envelope: Envelope, public: str) -> bool:
-    try:
-        public_key(public).verify(base64.b64decode(envelope.sig, validate=True), envelope.payload.encode())
-    except (InvalidSignature, binascii.Error, ValueError):
-        return False
-    return True
-
-
-def open_key_list(data: bytes, root: str, community: str = "", newest: int = 0) -> KeyList:
-    """The list, if the root signed it, it is for this community and not older than `newest`.
-
-    Raises IdentityError.
-    """
-    mend = N_("ask the desk for a fresh bundle")
-    try:
-        envelope = _envelope.decode(data[:MAX_ENVELOPE])
-        if not _signed_by(envelope, root):
-            raise IdentityError(N_("The list of keys is not signed by this community's root key"), mend=mend)
-        listed = _key_list.decode(envelope.payload)
-        for key in listed.keys:
-            public_key(key.public)
-    except _READING as error:
-        raise IdentityError(N_("The list of keys cannot be read"), mend=mend) from error
-    if community and listed.community != community:
-        raise IdentityError(N_("The list of keys is for the community {community}"), community=listed.community, mend=mend)
-    if listed.version < newest:
-        raise IdentityError(N_("The list of keys is older than the one in use"), mend=mend)
-    return listed
-
-
 def verify(data: bytes, *, box: str, keys: KeyList, challenges: Challenges | Sequence[str], now: Now) -> VerifiedCommand:
     """The command in `data`. Raises Refusal, and nothing else."""
     if len(data) > MAX_ENVELOPE:
         raise Refusal("oversized", OVERSIZED)
     try:
-        envelope = _envelope.decode(data)
+        envelope = read_signed(data)
         envelope.payload.encode()
-    except _READING as error:
+    except READING as error:
         raise Refusal("malformed", MALFORMED) from error
     key = keys.find(envelope.kid)
     if key is None:
         raise Refusal("unknown_key", UNKNOWN_KEY)
-    if not _signed_by(envelope, key.public):
+    if not signed_by(envelope, key.public):
         raise Refusal("bad_signature", BAD_SIGNATURE, kid=key.kid)
     payload, issued, expires = _read(envelope, key)
 
@@ -227,14 +142,14 @@ def verify(data: bytes, *, box: str, keys: KeyList, challenges: Challenges | Seq
     )
 
 
-def _read(envelope: Envelope, key: Key) -> tuple[Payload, datetime, datetime]:
+def _read(envelope: Signed, key: Key) -> tuple[Payload, datetime, datetime]:
     try:
         payload = _payload.decode(envelope.payload)
         issued, expires = datetime.fromisoformat(payload.issued), datetime.fromisoformat(payload.expires)
         if issued.tzinfo is None or expires.tzinfo is None or not 0 < len(payload.id) <= MAX_COMMAND_ID:
             raise ValueError
         return payload, issued.astimezone(UTC), expires.astimezone(UTC)
-    except (*_READING, OverflowError) as error:
+    except (*READING, OverflowError) as error:
         raise Refusal("malformed", MALFORMED, kid=key.kid, known=True) from error
 
 

@@ -13,7 +13,8 @@ from gateway.errors import IdentityError, LoumenError
 from gateway.identity import Credentials, replace_file
 from gateway.journal.event import Event
 from gateway.uplink import envelope
-from gateway.uplink.envelope import Challenges, KeyList, Refusal, VerifiedCommand
+from gateway.identity.keys import KeyList, open_key_list
+from gateway.uplink.envelope import Challenges, Refusal, VerifiedCommand
 from gateway.uplink.events import CommandRefused, KeysReplaced
 from gateway.uplink.limit import Limit
 from gateway.uplink.messages import Reply, ReplyError, encode
@@ -53,7 +54,7 @@ class Incoming:
             signed = credentials.keys.read_bytes()
         except OSError as error:
             raise IdentityError("The list of keys cannot be read", where=str(credentials.keys)) from error
-        self.keys = envelope.open_key_list(signed, self._root, credentials.bundle.community)
+        self.keys = open_key_list(signed, self._root, credentials.bundle.community)
 
     def check(self, message: Publish) -> VerifiedCommand:
         """The command, if it passes. Raises Refusal, which is recorded already."""
@@ -83,7 +84,7 @@ class Incoming:
             if self._keys_path is None:
                 raise IdentityError("This box is not enrolled")
             signed = msgspec.json.decode(command.fields, type=NewKeys).signed.encode()
-            listed = envelope.open_key_list(signed, self._root, self.keys.community, self.keys.version)
+            listed = open_key_list(signed, self._root, self.keys.community, self.keys.version)
             replace_file(self._keys_path, signed)
         except LoumenError as error:
             return failure(command.id, error)

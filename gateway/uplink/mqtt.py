@@ -26,7 +26,7 @@ from gateway.identity import Box, Credentials
 from gateway.journal.event import Event
 from gateway.journal.rows import Epoch, Position, Row
 from gateway.uplink import commands, session
-from gateway.uplink.certificates import client_context
+from gateway.identity.certificates import client_context
 from gateway.uplink.connection import Connection, ConnectionLost, Target
 from gateway.uplink.conversation import Conversation
 from gateway.uplink.envelope import VerifiedCommand
@@ -186,11 +186,13 @@ class MqttUplink:
         except* LoumenError as errors:
             lost = _first(errors)
         self._problem = lost
-        unsupported = isinstance(lost, ConnectionLost) and lost.unsupported
-        if isinstance(lost, ConnectionLost) and lost.tls:
-            self._use_previous = not self._use_previous and self._box.credentials("previous") is not None
         self._ended(lost)
-        self._advance(Failed(random.random(), unsupported))  # noqa: S311  (jitter)
+        failed = Failed(random.random())  # noqa: S311  (jitter)
+        if isinstance(lost, ConnectionLost):
+            failed = replace(failed, unsupported=lost.unsupported, silent=lost.silent)
+            if lost.tls:
+                self._use_previous = not self._use_previous and self._box.credentials("previous") is not None
+        self._advance(failed)
 
     async def _watch(self) -> None:
         """The link's clock while a connection is there: state messages, watchdog, a person's pause."""

@@ -64,6 +64,7 @@ class Failed:
 
     dice: float
     unsupported: bool = False  # the broker does not speak this version
+    silent: bool = False  # there was a connection, and no answer to the first packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +167,18 @@ class Link:
     def _rest(self, given: Failed, now: float) -> Link:
         if given.unsupported and self.protocol == "auto" and self.broker not in self.older:
             return replace(self, phase=Phase.RESTING, deadline=now, older=self.older | {self.broker})
+        older, broker = self.older, (self.broker + 1) % self.brokers
+        if given.silent and self.protocol == "auto":
+            # Some brokers of 3.1.1 wait for ever for the rest of a CONNECT of 5: try the other version, same broker.
+            older ^= {self.broker}
+            broker = self.broker if self.broker in older else broker
         return replace(
             self,
             phase=Phase.RESTING,
             deadline=now + backoff(self.failures, given.dice, self.backoff_max),
             failures=self.failures + 1,
-            broker=(self.broker + 1) % self.brokers,
+            older=older,
+            broker=broker,
         )
 
 

@@ -206,8 +206,8 @@ class Box:
 
     def request(self) -> tuple[Request, str]:
         """A request for the desk and the fingerprint of its key. A pending one is used again."""
-        from gateway.uplink import certificates
-        from gateway.uplink.envelope import public_text
+        from gateway.identity import certificates
+        from gateway.identity.keys import public_text
 
         path = self.folder / "pending" / "box.key"
         if not path.exists():
@@ -244,8 +244,8 @@ class Box:
         return bundle
 
     def _check(self, bundle: Bundle, known: Credentials | None) -> None:
-        from gateway.uplink import certificates
-        from gateway.uplink.envelope import open_key_list
+        from gateway.identity import certificates
+        from gateway.identity.keys import open_key_list
 
         newest = 0
         if known is not None:
