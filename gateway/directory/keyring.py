@@ -139,9 +139,7 @@ class Keyring:
         for setting in _SETTINGS:
             await self._connection.execute_fetchall(setting)
         place = 0
-        while rows := list(
-            await self._connection.execute_fetchall(_PAGE_OF_KEYS, (place, PAGE))
-        ):
+        while rows := list(await self._connection.execute_fetchall(_PAGE_OF_KEYS, (place, PAGE))):
             for place, person, wrapped, destroyed in rows:  # noqa: B007  (the next page begins after the last place)
                 if destroyed:
                     self.forgotten.add(person)

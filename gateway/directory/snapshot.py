@@ -38,6 +38,25 @@ class PersonRights:
         sooner = self.valid_until is not None and (other.valid_until is None or self.valid_until < other.valid_until)
         return (other.active and not self.active) or lost_doors or later or sooner or (other.face and not self.face)
 
+    def meet(self, other: PersonRights) -> PersonRights:
+        """Only what both allow: what may be shown of a change before it is durable."""
+        if EVERY_DOOR in self.doors:
+            doors = other.doors
+        elif EVERY_DOOR in other.doors:
+            doors = self.doors
+        else:
+            doors = self.doors & other.doors
+        begins = [begin for begin in (self.valid_from, other.valid_from) if begin is not None]
+        ends = [end for end in (self.valid_until, other.valid_until) if end is not None]
+        return PersonRights(
+            id=self.id,
+            active=self.active and other.active,
+            valid_from=max(begins, default=None),
+            valid_until=min(ends, default=None),
+            doors=doors,
+            face=self.face and other.face,
+        )
+
 
 class Snapshot:
     """Everybody's rights. `generation` grows with each change, within one run of the daemon."""

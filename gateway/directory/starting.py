@@ -158,7 +158,7 @@ async def _load(database: Database, entries: Sequence[Revocation]) -> dict[str, 
     place = 0
     sql = f"SELECT place, {CONSENT_COLUMNS} FROM consents WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608
     while page := await database.read(sql, place, PAGE):
-        for place, *values in page:  # noqa: B007, B020  (the next page begins after the last place)
+        for place, *values in page:  # noqa: B007  (the next page begins after the last place)
             consent = ConsentRow(*values)
             if not intact(consent):
                 raise Damaged(consent.id)
@@ -170,7 +170,7 @@ async def _load(database: Database, entries: Sequence[Revocation]) -> dict[str, 
     place = 0
     sql = f"SELECT place, {PERSON_COLUMNS} FROM persons WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608
     while page := await database.read(sql, place, PAGE):
-        for place, *values in page:  # noqa: B007, B020
+        for place, *values in page:  # noqa: B007
             row = PersonRow(*values)
             people[row.id] = rights_of(row, face=row.id in consenting)
             versions[row.id] = row.version

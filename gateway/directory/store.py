@@ -31,8 +31,10 @@ from gateway.directory.problem import DirectoryHealth, Problem
 from gateway.directory.revoked import Revocation
 from gateway.directory.sealing import Cipher, Unreadable
 from gateway.directory.snapshot import EMPTY, PersonRights, Snapshot
+from gateway.directory.templates import opened
 from gateway.errors import DirectoryDown, N_
 from gateway.journal.event import Event
+from gateway.vision.protocol import SPACES
 
 T = TypeVar("T")
 COPY_EVERY = 3600.0
@@ -58,7 +60,7 @@ class Directory:
         self._keeper: asyncio.Task[None] | None = None
         self._problems: dict[str, Problem] = {}
         self._unreadable = 0
-        self._removed_faces: frozenset[str] = frozenset()
+        self.removed_faces: frozenset[str] = frozenset()
         self._copy_size = 0
         self._copied: tuple[int, str] = (0, "")  # of which generation the last copy is, and when it was made
 
@@ -78,7 +80,7 @@ class Directory:
         started = await starting.open_all(self._folder, self._clock, self.in_thread)
         self._database, self._keys, self._log = started.database, started.keys, started.log
         self._unreadable, self.forgotten_externals = started.unreadable, started.forgotten_externals
-        self._removed_faces = started.removed_faces
+        self.removed_faces = started.removed_faces
         for name, problem in started.problems.items():
             self._problem(name, problem)
         for event in started.events:
@@ -192,6 +194,15 @@ class Directory:
     async def forbid(self, entries: Sequence[Revocation]) -> None:
         """Append to `revoked.log`; durable when it returns. Raises OSError."""
         await self.in_thread(functools.partial(self._log.append, entries))
+
+    async def templates(self, door: str, engine: str) -> list[tuple[str, bytes]]:
+        """A door's gallery: (person, 512-byte embedding) of who may pass it now and consented. Raises DirectoryDown.
+
+        `engine` is a vision engine, or the space of numbers that engines share.
+        """
+        now = self._clock.now()
+        people = self.snapshot.compared_at(door, now.wall, trusted=now.trusted)
+        return [found async for found in opened(self, SPACES.get(engine, engine), people)]
 
     def show(self, put: Iterable[PersonRights] = (), gone: Iterable[str] = ()) -> None:
         """The next snapshot, at once."""

@@ -1,0 +1,227 @@
+"""`face.enrol` and `face.try`: from pictures or a camera to templates, or to what a door would say.
+
+Nothing is enrolled by itself, and not every picture becomes a template: the vision process refuses a bad
+reference and says why; here a face is refused that looks like somebody else's (unless a person says
+that this is so: twins, brothers), or that does not look like the faces stored for her already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from gateway.command import Actor
+from gateway.directory.commands import EnrolFace, Picture, TryFace
+from gateway.directory.enroller import Enroller, as_files
+from gateway.directory.faces import Faces, Likeness
+from gateway.directory.people import People
+from gateway.directory.store import Directory
+from gateway.directory.templates import VECTOR, check_embedding
+from gateway.errors import BadImage, BadRequest, N_, Refused
+from gateway.vision.protocol import Enrolled
+
+#: Measured on passport-like pictures: none of 76,833 pairs of strangers is as near as this.
+ALIKE = 0.45
+#: face_recognition's own tolerance: what is farther than this from all her faces is not she.
+NOT_HER = 0.6
+#: A door's or camera's name; True: the only door with a camera; False: none.
+Wanted: TypeAlias = str | bool
+
+
+class RefusedPicture(msgspec.Struct, frozen=True):
+    """A picture that is no reference, and why: a message id."""
+
+    name: str
+    why: str
+
+
+class EnrolDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `face.enrol`."""
+
+    person: str
+    faces: tuple[str, ...]
+    quality: tuple[float, ...]
+    engine: str
+    refused: tuple[RefusedPicture, ...]
+
+
+class Near(msgspec.Struct, frozen=True, kw_only=True):
+    person: str
+    name: str
+    distance: float
+
+
+class TryDone(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `face.try`. `threshold` is null where the vision process has no gallery of this door yet."""
+
+    door: str
+    best: tuple[Near, ...]
+    threshold: float | None
+    would_open: bool
+    reason: str
+    frames: int
+    refused: tuple[RefusedPicture, ...]
+
+
+class Enrolling:
+    """Answers the two commands. `doors`: door -> its camera, or None."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        people: People,
+        faces: Faces,
+        enroller: Enroller,
+        doors: Mapping[str, str | None],
+        folder: Path,
+    ) -> None:
+        self._directory, self._people, self._faces = directory, people, faces
+        self._enroller, self._doors, self._folder = enroller, doors, folder
+        self._one_at_a_time = asyncio.Lock()
+
+    async def enrol(self, command: EnrolFace, actor: Actor) -> EnrolDone:
+        """Raises Refused, BadImage, VisionDown, DirectoryDown."""
+        person = await self._people.find(command.person)
+        if command.consent is not None:
+            await self._faces.record_consent(person, command.consent, actor)
+        rights = self._directory.snapshot.person(person)
+        if rights is None or not rights.face:
+            raise Refused(
+                N_("she has not consented: no face is taken"),
+                mend=N_("record her consent along with the picture (--consent), in her words: 'loumen face consent'"),
+            )
+        found, refused = await self._look(command.pictures, command.camera, command.seconds, person)
+        if not found.embeddings:
+            raise _no_picture(refused)
+        for embedding in found.embeddings:
+            check_embedding(embedding)
+        await self._check_likeness(person, found, despite_likeness=command.despite_likeness)
+        faces = await self._faces.add(
+            person,
+            found.engine,
+            list(zip(found.embeddings, found.quality, strict=True)),
+            self._model(),
+            actor,
+            despite_likeness=command.despite_likeness,
+        )
+        return EnrolDone(person=person, faces=faces, quality=found.quality, engine=found.engine, refused=refused)
+
+    async def try_(self, command: TryFace, _actor: Actor) -> TryDone:
+        """Raises BadRequest, BadImage, VisionDown, DirectoryDown."""
+        door = command.door or self._only_door(command.camera)
+        if door not in self._doors:
+            raise BadRequest(N_("there is no door {door}"), door=door, mend=N_("see 'loumen door list'"))
+        found, refused = await self._look(command.pictures, command.camera, command.seconds, "")
+        if not found.embeddings:
+            raise _no_picture(refused)
+        best = await self._faces.nearest(found.engine, _mean(found.embeddings), door)
+        threshold = self._enroller.status().thresholds.get(door)
+        opens = threshold is not None and bool(best) and best[0].distance <= threshold
+        if threshold is None:
+            reason = N_("the vision process has no gallery of this door yet")
+        elif not best:
+            reason = N_("no enrolled person may pass this door now")
+        elif opens:
+            reason = N_("the door would open")
+        else:
+            reason = N_("the nearest person is farther than the threshold: the door would stay locked")
+        return TryDone(
+            door=door,
+            best=tuple([await self._named(near) for near in best]),
+            threshold=threshold,
+            would_open=opens,
+            reason=reason,
+            frames=len(found.embeddings),
+            refused=refused,
+        )
+
+    async def _named(self, near: Likeness) -> Near:
+        person = await self._people.get(near.person)
+        return Near(person=near.person, name=person.name, distance=round(near.distance, 4))
+
+    async def _look(
+        self,
+        pictures: Sequence[Picture],
+        camera: Wanted,
+        seconds: float,
+        person: str,
+    ) -> tuple[Enrolled, tuple[RefusedPicture, ...]]:
+        if bool(pictures) is (camera is not False):
+            raise BadRequest(N_("give pictures, or a camera, and not both"))
+        async with self._one_at_a_time:
+            if camera is not False:
+                watched = self._camera_of(camera)
+                found = await self._enroller.enrol(camera=watched, seconds=seconds, person=person)
+                return found, tuple(RefusedPicture(watched, why) for why in found.refused)
+            async with as_files(pictures, self._folder) as paths:
+                found = await self._enroller.enrol(files=list(paths.values()), person=person)
+                names = {name: picture.name or name for name, picture in zip(paths, pictures, strict=True)}
+        told = zip(found.refused, found.names or ("",) * len(found.refused), strict=True)
+        return found, tuple(RefusedPicture(names.get(name, name), why) for why, name in told)
+
+    def _camera_of(self, given: Wanted) -> str:
+        door = self._only_door(given) if given is True else str(given)
+        camera = self._doors.get(door)
+        if camera:
+            return camera
+        if door in self._doors.values():
+            return door  # a camera's own name
+        raise BadRequest(N_("there is no door '{door}' with a camera"), door=door[:64])
+
+    def _only_door(self, camera: Wanted) -> str:
+        if isinstance(camera, str) and camera in self._doors:
+            return camera
+        with_camera = [door for door, watched in self._doors.items() if watched]
+        if len(with_camera) != 1:
+            raise BadRequest(N_("say which door: {doors}"), doors=", ".join(with_camera) or "-")
+        return with_camera[0]
+
+    def _model(self) -> str:
+        """One hash for the models that made the numbers."""
+        return ",".join(f"{name}:{digest[:16]}" for name, digest in sorted(self._enroller.status().models.items()))
+
+    async def _check_likeness(self, person: str, found: Enrolled, *, despite_likeness: bool) -> None:
+        alike: list[Likeness] = []
+        if found.nearest is not None and found.nearest.person != person:
+            alike.append(Likeness(found.nearest.person, found.nearest.distance))
+        own: list[float] = []
+        for embedding in found.embeddings:
+            others, hers = await self._faces.others_and_own(found.engine, embedding, person)
+            alike += [near for near in others if near.distance < ALIKE]
+            own += [near.distance for near in hers]
+        if own and min(own) > NOT_HER:
+            raise Refused(
+                N_("this face does not look like the faces stored for her (distance {distance})"),
+                mend=N_("is it she? If the stored ones are wrong, remove them first: 'loumen face remove'"),
+                distance=round(min(own), 2),
+            )
+        if alike and not despite_likeness:
+            nearest = min(alike, key=lambda near: near.distance)
+            raise Refused(
+                N_("this face looks like that of person {other} (distance {distance})"),
+                mend=N_(
+                    "was the same person added twice? For twins: --despite-likeness, and let the door ask for more"
+                ),
+                other=nearest.person[:8],
+                distance=round(nearest.distance, 2),
+            )
+
+
+def _no_picture(refused: Sequence[RefusedPicture]) -> BadImage:
+    first = refused[0] if refused else RefusedPicture("", N_("there is no face in the picture"))
+    return BadImage(
+        first.why,
+        where=first.name,
+        mend=N_("take another picture: the face from the front, well lit, sharp, alone"),
+        refused=[{"name": picture.name, "why": picture.why} for picture in refused],
+    )
+
+
+def _mean(embeddings: Sequence[bytes]) -> bytes:
+    """The pooled embedding, as a door pools its frames."""
+    vectors = [VECTOR.unpack(check_embedding(embedding)) for embedding in embeddings]
+    return VECTOR.pack(*(sum(column) / len(vectors) for column in zip(*vectors, strict=True)))
