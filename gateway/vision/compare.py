@@ -69,13 +69,35 @@ class Gallery:
         query = np.asarray(vector, np.float32).reshape(DIMS)
         squares = self._matrix @ (-2 * query)
         squares += self._squares
-        scores = self._scores(squares, query @ query)
+        scores = self._scores(squares, float(query @ query))
         few = min(2, len(scores))
         best = np.argpartition(scores, few - 1)[:few]
         found = [Near(self._people[place], self._exact(int(place), query)) for place in best]
         return sorted(found, key=lambda near: near.distance)
 
-    def _scores(self, squares: Vector, query: np.float32) -> Vector:
+    @property
+    def templates(self) -> int:
+        """How many templates the person has who has most."""
+        return len(self._layers)
+
+    def impostors(self, pooled: int, most: int = 300) -> npt.NDArray[np.float64]:
+        """What strangers would score here: people x people, each one's pooled templates against the others.
+
+        For `threshold.for_gallery`. Of more than `most` people an even selection is taken.
+        """
+        chosen = np.unique(np.linspace(0, max(0, len(self) - 1), min(most, len(self))).astype(np.intp))
+        starts = np.cumsum([0, *self._layers[:-1]])
+        found = np.full((len(chosen), len(chosen)), np.nan)
+        for row, place in enumerate(chosen):
+            rows = [start + place for start, count in zip(starts, self._layers, strict=True) if place < count]
+            query = self._matrix[rows[:pooled]].mean(axis=0)
+            squares = self._matrix @ (-2 * query)
+            squares += self._squares
+            found[row] = self._scores(squares, float(query @ query))[chosen]
+            found[row, row] = np.nan
+        return found
+
+    def _scores(self, squares: Vector, query: float) -> Vector:
         """The mean of the two smallest distances a person; `squares` are all short of the query's own."""
         first = squares[: self._layers[0]].copy()
         second = np.full_like(first, np.inf)
@@ -85,9 +107,9 @@ class Gallery:
             np.minimum(second[:count], np.maximum(first[:count], layer), out=second[:count])
             np.minimum(first[:count], layer, out=first[:count])
             start += count
-        first, second = np.maximum(first + query, 0), np.maximum(second + query, 0)
+        first, second = np.maximum(first + np.float32(query), 0), np.maximum(second + np.float32(query), 0)
         nearest = np.sqrt(first, out=first)
-        return np.where(np.isinf(second), nearest, (nearest + np.sqrt(second)) / 2)
+        return np.asarray(np.where(np.isinf(second), nearest, (nearest + np.sqrt(second)) / 2), np.float32)
 
     def _exact(self, place: int, query: Vector) -> float:
         """One person's score without the trick."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import ModelError, N_
 from gateway.vision import models
+from gateway.vision.engines.quiet import quiet
 
 if TYPE_CHECKING:
     from gateway.vision.engine import Engine
@@ -26,10 +27,11 @@ def load(
 
     `extra_models` is where YuNet may have been put; `detector` insists on one, else the better one that is there runs.
     """
-    if name == "onnx":
-        return _onnx(models_dir or models.folder(), extra_models, threads, detector)
-    if name == "face-recognition":
-        return _face_recognition()
+    with quiet():
+        if name == "onnx":
+            return _onnx(models_dir or models.folder(), extra_models, threads, detector)
+        if name == "face-recognition":
+            return _face_recognition()
     raise ModelError(
         N_("there is no face engine '{name}'"),
         mend=N_("use one of: {allowed}"),
