@@ -4,18 +4,26 @@ Times are seconds; `at` is CLOCK_MONOTONIC, the same clock as `asyncio`'s `loop.
 Logical levels only: `True` is *active* for an input and *energised* for an output. Which
 electrical level that is (`active_low`) is the driver's business.
 
-A GPIO driver
+A GPIO driver (each MUST and MAY is a test of the same name in tests/drivers/contract.py)
     MUST claim an output at its resting level in one request: no edge, not even a short one.
     MUST leave an output resting when it closes, and never move a line that rests already.
-    MUST end a momentary output by itself after `max_on`, whatever its caller does.
+    MUST end a momentary output by itself: a pulse after its seconds, and `max_on` after the wire was
+         energised at the latest, whatever its caller does in between (drivers/momentary.py).
+    MUST debounce: a level counts once it has lasted `debounce`; the edge's time is the end of that wait.
     MUST stamp edges with the kernel's time where the kernel gives it, else with the time of reading.
+    MUST hand over every edge since the claim, also those from before the reader came; a cancelled
+         reader may be followed by another one, two at once are an error of the caller.
     MUST raise only errors of `drivers.errors` (LineMissing, LineBusy, LineGone), from `claim_*` and
-         from the calls of a line; LineBusy names the holder.
+         from the calls of a line; LineBusy names the holder. A line that is gone stays gone until it
+         is claimed anew; a wire that merely failed is brought to rest as soon as it answers.
     MUST be called from the event loop's thread only and MUST NOT block it longer than a register
          access; edges come by file descriptor, never by a callback from a thread.
+    MUST free its lines at close, so that the next owner gets them without an edge.
     MAY  hand edges over late when its reader is slow, but then with their own times, and it
          MUST say how many were lost (`InputLine.lost`).
-    MAY  lack inputs (`supports_inputs`): RPi.GPIO on kernels from 6.6 on has no edges.
+    MAY  lack inputs (`supports_inputs`), and then says so: RPi.GPIO on kernels from 6.6 on has no edges.
+    MAY  keep a closed output driven at rest, or without bias, where its library can do no better
+         (gpio_rpi says what and why).
 A camera driver runs in the vision process and MUST NOT block its caller longer than its time-out.
 """
 
@@ -88,9 +96,10 @@ class OutputLine(Protocol):
         """What was commanded last; the wire may differ."""
 
     def pulse(self, seconds: float) -> None:
-        """Energise for `seconds`, at most `spec.max_on`; a pulse under way is prolonged, never shortened.
+        """Energise for `seconds`; a pulse under way is prolonged, never shortened, never beyond `spec.max_on`.
 
-        The driver ends it. Raises LineGone.
+        `max_on` counts from the moment the wire was energised. The driver ends it. No seconds (0, negative,
+        not a number) are no pulse; a hold is not ended by a pulse. Raises LineGone.
         """
 
     def hold(self) -> None:
@@ -111,10 +120,10 @@ class InputLine(Protocol):
         """How many edges were dropped since the claim because the reader was too slow."""
 
     def read(self) -> bool:
-        """The level now, not debounced. Raises LineGone."""
+        """The level now: the wire's, or where the kernel debounces, the debounced one. Raises LineGone."""
 
     def edges(self) -> AsyncIterator[Edge]:
-        """Every change from now on; one reader a line. Raises LineGone when the line is gone."""
+        """Every change since the claim, in order; one reader a line. Raises LineGone when the line is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,13 @@ def rest_simulated(pin: Pin) -> None:
     claim = Claim(CONSUMER, active_low=False, output=True, changed=lambda _at, _level: None, gone=lambda: None)
     try:
         connection = Connection(pin["socket"])
-        connection.claim(int(pin["line"]), claim, Bias(pin["bias"]), pin["resting"] == "high")
+        try:
+            connection.claim(int(pin["line"]), claim, Bias(pin["bias"]), pin["resting"] == "high")
+            connection.release(int(pin["line"]))
+        finally:
+            connection.close()
     except DriverError as error:
         raise NotResting(str(error).splitlines()[0]) from error
-    connection.release(int(pin["line"]))
-    connection.close()
 
 
 def report(outcome: dict[str, Any], *, as_json: bool) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from drivers import edges, gpio_chardev
 from drivers.errors import LineGone, LineMissing
 from drivers.gpio_chardev import GpioChardev
-from drivers.interfaces import Bias, InputSpec, OutputSpec
+from drivers.interfaces import Bias, GpioDriver, InputSpec, OutputSpec
 from tests.drivers.contract import IN, OUT, GpioContract, following, run
 from tests.real.uml.lines import Bank, Trace
 
@@ -28,16 +28,17 @@ class Kernel:
     keeps = 64
     lines = 28
 
-    def __init__(self) -> None:
-        self.chip = f"bench-{next(_numbers)}"
-        self.bank = Bank(self.chip, lines=self.lines)
+    def __init__(self, make: Callable[[], GpioDriver] = GpioChardev, chip: str = "") -> None:
+        self.bank = Bank(f"bench-{next(_numbers)}", lines=self.lines)
+        self.chip = chip or self.bank.label
         self.trace = Trace(self.bank)
-        self._drivers: list[GpioChardev] = []
+        self._make = make
+        self.drivers: list[GpioDriver] = []
         self._there = True
 
-    def driver(self) -> GpioChardev:
-        self._drivers.append(GpioChardev())
-        return self._drivers[-1]
+    def driver(self) -> GpioDriver:
+        self.drivers.append(self._make())
+        return self.drivers[-1]
 
     def set(self, line: int, level: bool) -> None:
         self.bank.pull(line, high=level)
@@ -61,12 +62,12 @@ class Kernel:
 
     async def reaches(self, line: int, level: bool) -> float:
         async with asyncio.timeout(5):
-            while self.bank.level(line) != level:
+            while self.bank.level(line) != level:  # noqa: ASYNC110  (sysfs tells nobody)
                 await asyncio.sleep(0.005)
         return time.monotonic()
 
     def close(self) -> None:
-        for driver in self._drivers:
+        for driver in self.drivers:
             driver.close()
         if self._there:
             self.bank.remove()  # the kernel has 512 numbers for all lines

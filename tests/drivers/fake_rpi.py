@@ -98,7 +98,9 @@ class FakeRpiLgpio(FakeRpi):
 
     lgpio = Lgpio
 
-    def setup(self, channel: int, direction: int, pull_up_down: int = FakeRpi.PUD_OFF, initial: int | None = None) -> None:
+    def setup(
+        self, channel: int, direction: int, pull_up_down: int = FakeRpi.PUD_OFF, initial: int | None = None
+    ) -> None:
         if self.building.line(channel).busy:
             raise LgpioError("GPIO busy")
         super().setup(channel, direction, pull_up_down, initial)

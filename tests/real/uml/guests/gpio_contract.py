@@ -1,4 +1,4 @@
-"""The drivers' contract suite, run by pytest inside the guest. Arguments go to pytest."""
+"""The drivers' contract suite, run by pytest inside the guest: a module of tests/drivers, then options of pytest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import tests.drivers.contract_kernel
 
-SUITE = Path(tests.drivers.contract_kernel.__file__)
+SUITE = Path(tests.drivers.contract_kernel.__file__).with_name(sys.argv[1])
 OPTIONS = [
     "-p",
     "no:cacheprovider",
@@ -21,4 +21,4 @@ OPTIONS = [
     f"testpaths={SUITE.parent}",
 ]
 
-sys.exit(int(pytest.main([str(SUITE), *OPTIONS, *sys.argv[1:]])))
+sys.exit(int(pytest.main([str(SUITE), *OPTIONS, *sys.argv[2:]])))
