@@ -13,7 +13,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-LOCKS := $(addprefix requirements/,runtime.txt models.txt demo.txt dev.txt)
+LOCKS := $(addprefix requirements/,runtime.txt demo.txt dev.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes
 MODELS := $(wildcard gateway/vision/models.py models/manifest.toml)
 

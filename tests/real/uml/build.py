@@ -144,7 +144,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--path"]:
         print(kernel())
         return 0 if kernel().exists() else 1
-    os.nice(10)
+    os.nice(19)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the compiler goes with us
     try:
         print(build())
