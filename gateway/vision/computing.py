@@ -13,6 +13,9 @@ from gateway.vision.quality import ENROLMENT
 from gateway.vision.settings import Settings
 
 
+OWN_PEOPLE = 150  # at most so many are compared with each other: a fraction of a second of the worker's loop on a Pi
+
+
 @dataclass(frozen=True, slots=True)
 class Computing:
     """Everything that costs time or memory, and everything a test may replace."""
@@ -35,7 +38,16 @@ def load(settings: Settings) -> Computing:
 
     def compare(sealed: Sealed) -> Compared:
         people = Gallery.of(sealed)
-        limit = threshold.for_gallery(max(1, len(people)), vision.false_positive_rate)
-        return Compared(sealed.generation, len(people), limit, people.nearest)
+        own = people.impostors(vision.pooled_frames, OWN_PEOPLE) if len(people) >= threshold.OWN_PEOPLE else None
+        limit = threshold.for_gallery(
+            vision.false_positive_rate,
+            max(1, len(people)),
+            vision.pooled_frames,
+            vision.engine,
+            engine.detector,
+            templates=max(1, people.templates),
+            own=own,
+        )
+        return Compared(sealed.generation, len(people), limit.value, people.nearest)
 
     return Computing(engine, compare, lambda embedded: embedded.quality.refused_by(ENROLMENT), read_picture)
