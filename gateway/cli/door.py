@@ -13,6 +13,8 @@ from gateway.control.status import DoorStatus
 from gateway.errors import N_
 from gateway.locale import _, tell
 
+MODES = {"normal": N_("normal"), "held": N_("held open"), "blocked": N_("blocked")}
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -52,7 +54,7 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
             door.name,
             _(COMMANDED.get(door.commanded, door.commanded)),
             _(SENSED.get(door.sensed, door.sensed)),
-            _(door.mode),
+            _(MODES.get(door.mode, door.mode)),
             door.people,
         )
         for door in msgspec.convert(_doors(document), list[DoorStatus], strict=False)
@@ -71,7 +73,7 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     line = door_line(door)
     facts = [
         (N_("lock"), door.lock),
-        (N_("mode"), _(door.mode)),
+        (N_("mode"), _(MODES.get(door.mode, door.mode))),
         (N_("camera"), door.camera or "-"),
         (
             N_("faces"),

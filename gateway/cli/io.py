@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
 from rich.text import Text
@@ -65,15 +66,15 @@ def _follow(shell: Shell) -> int:
         now = {line["name"]: line for line in document.get("lines", [])}
         changed = [line for name, line in now.items() if before.get(name) != line]
         if not before:
-            shell.out(document, lambda shown=document: _table(shell, shown))  # type: ignore[misc]
+            shell.out(document, partial(_table, shell, document))
         elif changed:
-            shell.out({"lines": changed}, lambda shown=changed: [shell.say(_change(line)) for line in shown])  # type: ignore[misc]
+            shell.out({"lines": changed}, partial(_changes, changed))
         before = now
         time.sleep(EVERY)
 
 
-def _change(line: dict[str, Any]) -> str:
-    return tell(N_("{line}: {level}"), {"line": line["name"], "level": _level(line)})
+def _changes(lines: list[dict[str, Any]]) -> str:
+    return "\n".join(tell(N_("{line}: {level}"), {"line": line["name"], "level": _level(line)}) for line in lines)
 
 
 def _level(line: dict[str, Any]) -> str:
