@@ -29,11 +29,12 @@ from gateway.identity.certificates import client_context
 from gateway.uplink.connection import Connection, ConnectionLost, Target
 from gateway.identity.keys import sign
 from gateway.uplink.envelope import RECEIPT, Payload
-from gateway.uplink.messages import Birth, CloudEvent, Reply, State, Topics, Unreadable
+from gateway.uplink.messages import Birth, CloudEvent, Reply, Topics, Unreadable
 from gateway.uplink.packets import Connect, Publish, Version
 from gateway.uplink.receipts import Receipt
 from gateway.uplink.resolve import Resolver
 from gateway.uplink.session import backoff
+from gateway.uplink.together import together
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +112,8 @@ class DeskService:
                 began = asyncio.get_running_loop().time()
                 try:
                     await self._one_connection()
-                except* LoumenError as errors:
-                    self._problem = _first(errors)
+                except LoumenError as error:
+                    self._problem = error
                 log.warning("not connected: %s", self._problem)
                 if self._fall_back():
                     continue
@@ -150,11 +151,9 @@ class DeskService:
             self._waiting.clear()  # of an older connection: the broker sends them again
             for box in self._births:
                 self._confirm(box)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(connection))
-                group.create_task(self._keep(connection))
-                group.create_task(self._give_receipts(connection))
-                group.create_task(connection.keep_alive())
+            await together(
+                self._hear(connection), self._keep(connection), self._give_receipts(connection), connection.keep_alive()
+            )
         finally:
             self._connection, self._since = None, ""
             connection.abort()
@@ -192,9 +191,7 @@ class DeskService:
             if self._waiting:
                 self._arrived.set()
             self._room.set()
-            events: list[tuple[str, CloudEvent]] = []
-            for message in batch:
-                await self._sort(message, events)
+            events = [event for event in map(self._event, batch) if event is not None]
             if events:
                 added = await self._in_writer(self._db.add, events, _now())
                 self._numbers.stored += added.stored
@@ -204,19 +201,26 @@ class DeskService:
                     self._confirm(box)
                 async with self.changed:
                     self.changed.notify_all()
+            for message in batch:  # after the events: a receipt that names a state speaks of all that came before it
+                await self._hear_other(message)
             for message in batch:
                 await connection.acknowledge(message)
 
-    async def _sort(self, message: Publish, events: list[tuple[str, CloudEvent]]) -> None:
-        """Events into `events`; the rest is dealt with at once."""
-        prefix, community, box, kind = [*message.topic.split("/", 3), "", "", ""][:4]
-        if prefix != "loumen" or community != self._settings.community or message.retain:
-            self._numbers.unreadable += 1
-            return
+    def _event(self, message: Publish) -> tuple[str, CloudEvent] | None:
+        """The event in `message`, with its box; None where it is something else or unreadable."""
+        box, kind = self._parts(message)
+        if kind not in {"event", "event/live"}:
+            return None
+        try:
+            return box, messages.read_event(message.payload, box)
+        except Unreadable as error:
+            self._unreadable(box, error)
+            return None
+
+    async def _hear_other(self, message: Publish) -> None:
+        box, kind = self._parts(message)
         try:
             match kind:
-                case "event" | "event/live":
-                    events.append((box, messages.read_event(message.payload, box)))
                 case "birth":
                     await self._born(messages.read_birth(message.payload, box), 0)
                 case "state":
@@ -225,8 +229,18 @@ class DeskService:
                 case "reply":
                     self._replied(messages.read_reply(message.payload))
         except Unreadable as error:
-            self._numbers.unreadable += 1
-            log.warning("unreadable message from %s: %s", box[:64], error)
+            self._unreadable(box, error)
+
+    def _parts(self, message: Publish) -> tuple[str, str]:
+        """Box and kind by the topic, which the broker's access list ties to the box's certificate."""
+        parts = message.topic.split("/", 3)
+        if len(parts) == 4 and parts[:2] == ["loumen", self._settings.community] and not message.retain:
+            return parts[2], parts[3]
+        return "", ""
+
+    def _unreadable(self, box: str, error: Unreadable) -> None:
+        self._numbers.unreadable += 1
+        log.warning("unreadable message from %s: %s", box[:64], error)
 
     async def _born(self, birth: Birth, backlog: int) -> None:
         if not await self._in_writer(self._db.hear, birth, _now(), backlog):
@@ -343,10 +357,3 @@ class DeskService:
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
-
-def _first(errors: BaseExceptionGroup[LoumenError]) -> LoumenError:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, LoumenError)  # the group was filtered
-    return error

@@ -184,9 +184,9 @@ class Connection:
 
     async def keep_alive(self) -> None:
         """Ping when silent, for ever; raises ConnectionLost when the broker has been silent too long."""
-        if not self._keepalive:
-            return
         while True:
+            if not self._keepalive:  # the broker asks for none
+                await asyncio.Event().wait()
             now = self._loop.time()
             if now - self._heard > self._keepalive * 1.5:
                 raise ConnectionLost(N_("The broker has fallen silent"))

@@ -26,6 +26,7 @@ from gateway.uplink.packets import FAILURE, Puback, Publish, reason
 from gateway.uplink.places import Places
 from gateway.uplink.receipts import Place, Receipt
 from gateway.uplink.session import Acked, Effect, Flow, Lane, LinkInput, Sent
+from gateway.uplink.together import together
 
 if TYPE_CHECKING:
     from gateway.uplink.mqtt import Journal
@@ -94,10 +95,7 @@ class Conversation:
         """Talk until the connection is lost; raises ConnectionLost."""
         connection = self._connection
         assert connection is not None  # `begin` came before
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._hear(connection))
-            group.create_task(self._send_events())
-            group.create_task(connection.keep_alive())
+        await together(self._hear(connection), self._send_events(), connection.keep_alive())
 
     async def tell_state(self) -> None:
         """A new challenge, and a number for receipts to answer."""

@@ -41,6 +41,7 @@ from gateway.uplink.receipts import MAX_EPOCHS
 from gateway.uplink.resolve import Resolver
 from gateway.uplink.session import START, Due, Effect, Failed, Flow, Link, Opened, Pause, Phase, Resume
 from gateway.uplink.status import UplinkStatus
+from gateway.uplink.together import together
 
 log = logging.getLogger(__name__)
 
@@ -180,11 +181,9 @@ class MqttUplink:
         self._hang_up = ""
         lost: LoumenError | None = None
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch())
-                group.create_task(self._talk())
-        except* LoumenError as errors:
-            lost = _first(errors)
+            await together(self._watch(), self._talk())
+        except LoumenError as error:
+            lost = error
         self._problem = lost
         self._ended(lost)
         failed = Failed(random.random())  # noqa: S311  (jitter)
@@ -422,11 +421,3 @@ def _sooner(deadline: float | None, than: float | None) -> bool:
 def _text(position: Position | None) -> str:
     return f"{position.epoch}/{position.seq}" if position else ""
 
-
-def _first(errors: BaseExceptionGroup[LoumenError]) -> LoumenError:
-    """The first of what several tasks raised."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, LoumenError)  # the group was filtered
-    return error

@@ -143,8 +143,7 @@ class House:
         try:
             yield self.uplink
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await end(running)
             await self.journal.close()
 
     def happen(self, first: int, count: int) -> None:
@@ -163,8 +162,14 @@ async def desk(authority: Authority) -> AsyncIterator[DeskService]:
     try:
         yield service
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)
+
+
+async def end(running: asyncio.Task[None]) -> None:
+    """Cancel; what it had ended with before is the test's failure."""
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 def stored(authority: Authority) -> list[tuple[str, int, str, bytes]]:
