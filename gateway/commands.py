@@ -10,7 +10,6 @@ What happened is then recorded with actor, role, reason and result.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ import msgspec
 
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler, Kind
-from gateway.errors import BadRequest, JournalDown, LoumenError, N_, NotFound, Refused
+from gateway.errors import BadRequest, LoumenError, N_, NotFound, Refused
 from gateway.journal.event import Event, Importance
 from gateway.journal.store import Journal
 
@@ -127,15 +126,7 @@ class Commands:
             mouth=actor.mouth,
         )
         expires = actor.expires or (self._clock.now().wall + MOMENT).isoformat()
-        try:
-            async with asyncio.timeout(MARK_WITHIN):
-                await self._journal.record(accepted, once=actor.command_id, expires=expires)
-        except TimeoutError as error:
-            raise JournalDown(
-                N_("the journal did not store the command within {seconds} s; nothing was moved"),
-                seconds=MARK_WITHIN,
-                mend=N_("use a card or the face; 'loumen status' says what the disk does"),
-            ) from error
+        await self._journal.record(accepted, once=actor.command_id, expires=expires, within=MARK_WITHIN)
 
     def _note(self, command: Command, actor: Actor, result: str) -> None:
         self._journal.note(

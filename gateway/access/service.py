@@ -106,6 +106,14 @@ class DoorService:
         """Give the machine an input."""
         return self._inbox.put(source, given)
 
+    def make_safe(self) -> None:
+        """After a fault of the machine, until it runs again: at rest, except while fire is sensed."""
+        fire = self._wires.get("fire")
+        if fire is not None and fire.level:
+            self.outputs.perform(HoldReleased())
+        else:
+            self.outputs.rest()
+
     def stop(self) -> None:
         """Refuse grants, rest every output; while fire is sensed the copper contact keeps the door open."""
         self.refusing = True

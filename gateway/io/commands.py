@@ -14,7 +14,7 @@ class ShowLines(Command, frozen=True, kw_only=True, tag="io.show", forbid_unknow
 
 
 class SetLine(Command, frozen=True, kw_only=True, tag="io.set", forbid_unknown_fields=True):
-    """Energise an indicator or a light until it is set back. A lock is refused: `door hold` records who and why."""
+    """Energise an indicator or a light until it is set back. A lock is refused: its door has commands."""
 
     role: ClassVar[Role] = Role.TECHNICIAN
     kind: ClassVar[Kind] = Kind.MOMENTARY
@@ -23,7 +23,7 @@ class SetLine(Command, frozen=True, kw_only=True, tag="io.set", forbid_unknown_f
 
 
 class PulseLine(Command, frozen=True, kw_only=True, tag="io.pulse", forbid_unknown_fields=True):
-    """Energise any output for a moment, at most its own `max_on`. A lock's opens the door."""
+    """Energise an indicator or a light for a moment."""
 
     role: ClassVar[Role] = Role.TECHNICIAN
     kind: ClassVar[Kind] = Kind.MOMENTARY

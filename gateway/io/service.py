@@ -53,17 +53,14 @@ class IoService:
             )
         return sorted(views, key=lambda view: view.name)
 
-    async def show(self, _command: ShowLines, _actor: Actor) -> dict[str, list[LineView]]:
+    def document(self) -> dict[str, list[LineView]]:
         return {"lines": self.views()}
 
+    async def show(self, _command: ShowLines, _actor: Actor) -> dict[str, list[LineView]]:
+        return self.document()
+
     async def set(self, command: SetLine, _actor: Actor) -> dict[str, list[LineView]]:
-        held = self._output(command.line)
-        if held.use == "lock":
-            raise Refused(
-                N_("{line} is a lock: it is not set by hand"),
-                line=command.line,
-                mend=N_("'loumen door hold' keeps it released and records why; 'loumen io pulse' clicks it"),
-            )
+        held = self._by_hand(command.line)
         if command.on:
             held.line.hold()
         else:
@@ -71,15 +68,20 @@ class IoService:
         return {"lines": [view for view in self.views() if view.name == command.line]}
 
     async def pulse(self, command: PulseLine, _actor: Actor) -> dict[str, list[LineView]]:
-        held = self._output(command.line)
-        if held.use == "lock" and held.line.energised:
-            raise Refused(N_("{line} is released already; it stays as it is"), line=command.line)
+        held = self._by_hand(command.line)
         held.line.pulse(command.seconds)
         return {"lines": [view for view in self.views() if view.name == command.line]}
 
-    def _output(self, name: str) -> HeldOutput:
+    def _by_hand(self, name: str) -> HeldOutput:
+        """An output that a technician may move. A lock is a door's: its machine must know of every opening."""
         held = self._lines.outputs.get(name)
         if held is None:
             known = ", ".join(sorted(self._lines.outputs)) or "-"
             raise NotFound(N_("there is no output {line}; this box has: {known}"), line=name, known=known)
+        if held.use == "lock":
+            raise Refused(
+                N_("{line} is a lock: it is not moved by hand"),
+                line=name,
+                mend=N_("'loumen door identify' clicks it, 'door open' and 'door hold' release it and record why"),
+            )
         return held

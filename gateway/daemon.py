@@ -1,0 +1,202 @@
+"""The one module that knows all the services: configuration -> drivers -> doors -> ready -> the rest.
+
+Order of a start
+    the state folder's lock, doors (outputs claimed at rest, machines turning), READY; only then the
+    journal's files, the directory, vision, the control socket and the uplink, each supervised and each
+    free to fail alone. Nothing a door needs waits for a disk, a network or a model.
+
+Order of a stop
+    grants refused, outputs at rest, the journal drained (2 s), databases closed (an open one would hold
+    the process), the uplink (1 s), exit.
+
+The watchdog is fed only while every door's machine really turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from drivers.registry import Drivers
+from gateway import __version__
+from gateway.access import modes
+from gateway.access.answers import Doors
+from gateway.access.rules.lock import Mode
+from gateway.access.service import TICK, DoorService
+from gateway.clock import SystemClock
+from gateway.config.last_good import Chosen, choose
+from gateway.daemon_events import DaemonStarted, DaemonStopped
+from gateway.errors import LoumenError
+from gateway.io.service import IoService
+from gateway.journal.event import Event
+from gateway.lines import Lines
+from gateway.notify import notify, watchdog_seconds
+from gateway.pins import FILE as PINS
+from gateway.pins import write_pins
+from gateway.report import Reporter
+from gateway.services import Services
+from gateway.state_lock import StateLock
+from gateway.supervisor import Life, supervise
+from gateway.vision.protocol import Candidates, Presence
+
+log = logging.getLogger("loumen")
+
+TURN_WITHIN = 5 * TICK  # a door that did not turn for so long is hung: systemd may start us again
+
+
+def main(config: Path) -> int:
+    """Run until SIGTERM or SIGINT; 0 after an orderly stop."""
+    logging.basicConfig(
+        level=os.environ.get("LOUMEN_LOG", "INFO"), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        return asyncio.run(Daemon(choose(config), config, _process_began()).run())
+    except LoumenError as error:
+        log.error("%s", error)
+        return 1
+
+
+def _process_began() -> float:
+    """When this process started, monotonic seconds: the interpreter's and the imports' time counts too (proc(5))."""
+    after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+
+
+class Daemon:
+    """One box."""
+
+    def __init__(self, chosen: Chosen, config_path: Path, began: float) -> None:
+        self.chosen, self.config, self.config_path = chosen, chosen.config, config_path
+        self.began = began
+        self.started_at = ""
+        self.ready_seconds = 0.0
+        self.state, self.run_dir = Path(self.config.box.state), Path(self.config.box.run)
+        self.clock = SystemClock(ZoneInfo(self.config.site.timezone))
+        self.drivers = Drivers()
+        self.lines = Lines(self.drivers)
+        self.people: dict[str, int] = {}  # door -> how many its gallery holds
+        self.doors: dict[str, DoorService] = {}
+        self.door_answers = Doors(self.doors, self.state / "doors.json", self.clock, self.people)
+        self.io_answers = IoService(self.lines)
+        self.lives: dict[str, Life] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = asyncio.Event()
+        self._signal = ""
+        self._lock = StateLock(self.state)
+        self._lock.acquire()
+        self._services = Services(self)
+
+    async def run(self) -> int:
+        """Start, live, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask_to_stop, number.name)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self._start_doors()
+        notify("READY=1\nSTATUS=doors are ready")
+        self.ready_seconds = round(time.monotonic() - self.began, 3)
+        self.started_at = self.clock.now().wall.isoformat()
+        self.note(DaemonStarted(version=__version__, config=self.chosen.source, ready_seconds=self.ready_seconds))
+        log.info("doors ready after %.3f s: %s", self.ready_seconds, ", ".join(self.doors) or "none")
+        self.supervise("watchdog", self._feed_watchdog)
+        self._services.begin()
+        await self._stopping.wait()
+        await self._stop()
+        return 0
+
+    def note(self, event: Event) -> None:
+        """Tell the journal; never waits."""
+        self._services.journal.note(event)
+
+    def ask_to_stop(self, why: str) -> None:
+        self._signal = self._signal or why
+        self._stopping.set()
+
+    def supervise(
+        self, name: str, service: Callable[[], Awaitable[None]], make_safe: Callable[[], None] = lambda: None
+    ) -> None:
+        """Keep a service alive under its name."""
+        life = self.lives.setdefault(name, Life(name))
+        self._tasks[name] = asyncio.create_task(supervise(life, service, self.note, self.clock, make_safe), name=name)
+
+    # --- doors
+
+    def _start_doors(self) -> None:
+        standing = modes.load(self.state / "doors.json")
+        for name, config in self.config.door.items():
+            self.doors[name] = DoorService(
+                name,
+                config,
+                self.lines,
+                self.note,
+                self.clock,
+                self._services.snapshot,
+                standing.get(name, Mode.NORMAL),
+                self.config.vision.pooled_frames,
+            )
+        for door in self.doors.values():
+            door.start()
+        self._write_pins()
+        for name, door in self.doors.items():
+            self.supervise(f"door.{name}", door.run, door.make_safe)
+
+    def _write_pins(self) -> None:
+        outputs = [(held.driver, held.line.spec) for held in self.lines.outputs.values()]
+        try:
+            write_pins(self.run_dir / PINS, outputs)
+        except OSError as error:
+            log.error("%s could not be written: %s; 'loumen safe-state' will not know the pins", PINS, error)
+
+    def reporter(self) -> Reporter:
+        """Who says how the box is."""
+        return Reporter(self, self._services)
+
+    def candidates(self, seen: Candidates) -> None:
+        """A face before a door's camera."""
+        door = self.doors.get(seen.door)
+        if door is not None:
+            door.candidates(seen)
+
+    def presence(self, seen: Presence) -> None:
+        """Somebody before a camera: every door that looks through it."""
+        for door in self.doors.values():
+            if door.config.camera == seen.camera:
+                door.presence(seen)
+
+    async def _feed_watchdog(self) -> None:
+        every = (watchdog_seconds() or 10.0) / 3
+        while True:
+            now = self.clock.now().mono
+            hung = [door.id for door in self.doors.values() if now - door.last_turn > TURN_WITHIN]
+            if hung:
+                log.error("doors that do not turn: %s", ", ".join(hung))
+            else:
+                notify("WATCHDOG=1")
+            await asyncio.sleep(every)
+
+    # --- stop
+
+    async def _stop(self) -> None:
+        log.info("stopping: %s", self._signal)
+        notify("STOPPING=1")
+        self._services.commands.stopping = True
+        for door in self.doors.values():
+            door.stop()
+        self.note(DaemonStopped(signal=self._signal))
+        for name, task in self._tasks.items():
+            if name != "uplink":
+                task.cancel()
+        await asyncio.gather(*(task for name, task in self._tasks.items() if name != "uplink"), return_exceptions=True)
+        for door in self.doors.values():
+            door.stop()  # once more: a machine under way may have moved a line until it was cancelled
+        await self._services.end(self._tasks.get("uplink"))
+        self.drivers.close()
+        self._lock.release()

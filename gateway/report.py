@@ -1,0 +1,177 @@
+"""How the box is: the document behind `loumen status`, gathered from memory; nothing here waits for anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway import __version__
+from gateway.config.apply import Applied
+from gateway.config.last_good import FOLDER
+from gateway.control import status as s
+from gateway.errors import LoumenError, N_
+from gateway.supervisor import Life
+
+if TYPE_CHECKING:
+    from gateway.daemon import Daemon
+    from gateway.services import Services
+
+MEGABYTE = 1024 * 1024
+LOW_DISK = 200  # MB; below it the journal has less than a week of a busy box
+
+
+class Reporter:
+    """Gathers the status document."""
+
+    def __init__(self, daemon: Daemon, services: Services) -> None:
+        self._daemon, self._services = daemon, services
+
+    def status(self) -> s.Status:
+        """The box now."""
+        daemon, services = self._daemon, self._services
+        config, now = daemon.config, daemon.clock.now()
+        doors = tuple(_as(door, s.DoorStatus) for door in daemon.door_answers.views())
+        disk = self._disk()
+        return s.Status(
+            box=config.box.name,
+            box_id=services.box.uuid,
+            site=config.site.name,
+            community=config.site.community,
+            language=config.site.language,
+            board=config.box.board,
+            version=__version__,
+            started=daemon.started_at,
+            uptime=round(now.mono - daemon.began, 1),
+            ready_seconds=daemon.ready_seconds,
+            resident_kb=_resident_kb(),
+            config=self._config(),
+            doors=doors,
+            vision=_as(services.vision.status(), s.VisionStatus),
+            journal=self._journal(),
+            directory=_as(services.directory.health(), s.DirectoryStatus),
+            uplink=None if services.uplink is None else _as(services.uplink.status(), s.UplinkStatus),
+            clock=s.ClockStatus(
+                now=now.local.isoformat(timespec="seconds"), timezone=config.site.timezone, trusted=now.trusted
+            ),
+            disk=disk,
+            services=tuple(_as(life, s.ServiceStatus) for life in daemon.lives.values()),
+            problems=tuple(self._problems(doors, disk)),
+        )
+
+    def _config(self) -> s.ConfigStatus:
+        chosen = self._daemon.chosen
+        return s.ConfigStatus(
+            file=str(self._daemon.config_path),
+            source=chosen.source,
+            confirm_within=self._confirm_within(),
+            warnings=len(chosen.warnings),
+        )
+
+    def _confirm_within(self) -> float | None:
+        pending = Applied(self._daemon.state / FOLDER, self._daemon.config_path).pending()
+        return None if pending is None else max(0.0, round(pending.boot_until - self._daemon.clock.now().boot, 1))
+
+    def _journal(self) -> s.JournalStatus:
+        health, head = self._services.journal.health(), self._services.journal.head
+        told: s.JournalStatus = _as(health, s.JournalStatus)
+        return msgspec.structs.replace(told, head="" if head is None else f"{head.epoch}/{head.seq}")
+
+    def _disk(self) -> s.DiskStatus:
+        try:
+            usage = shutil.disk_usage(self._daemon.state)
+        except OSError:
+            return s.DiskStatus()
+        written = self._services.journal.health().bytes_written_today / MEGABYTE
+        return s.DiskStatus(
+            free_mb=usage.free // MEGABYTE, total_mb=usage.total // MEGABYTE, written_today_mb=round(written, 1)
+        )
+
+    # --- what a person should know
+
+    def _problems(self, doors: tuple[s.DoorStatus, ...], disk: s.DiskStatus) -> Iterator[s.Problem]:
+        for error in (*self._daemon.chosen.problems, *self._services.problems.values()):
+            yield _told("config" if error not in self._services.problems.values() else "identity", error)
+        yield from (_line_problem(door, line) for door in doors for line in door.faults)
+        yield from self._health()
+        yield from (_failing(life) for life in self._daemon.lives.values() if life.failing)
+        if not self._daemon.clock.trusted:
+            yield s.Problem(
+                part="clock",
+                what=N_("the clock is not trusted: validity dates are not checked, events are marked"),
+                mend=N_("give the box network time, or a clock battery"),
+                severity="warning",
+            )
+        if disk.free_mb is not None and disk.free_mb < LOW_DISK:
+            yield s.Problem(
+                part="disk",
+                what=N_("only {free} MB are free on the disk"),
+                facts={"free": disk.free_mb},
+                mend=N_("make room: old logs, old releases"),
+                severity="warning",
+            )
+
+    def _health(self) -> Iterator[s.Problem]:
+        journal = self._services.journal.health()
+        if journal.problem:
+            yield s.Problem(part="journal", what=journal.problem, facts=journal.facts)
+        for problem in self._services.directory.health().problems:
+            severity = "bad" if problem.grave else "warning"
+            yield s.Problem(part="directory", what=problem.text, facts=dict(problem.facts), severity=severity)
+        vision = self._services.vision.status()
+        if vision.state == "down":
+            yield s.Problem(
+                part="vision",
+                what=N_("the vision process is down: no face opens a door; it is started again by itself ({why})"),
+                facts={"why": vision.last_end},
+                mend=N_("use cards or the exit button; see 'loumen doctor' if it stays so"),
+            )
+        for camera in vision.cameras:
+            if camera.problem:
+                yield s.Problem(
+                    part="vision",
+                    what=N_("camera {camera}: {problem}"),
+                    facts={"camera": camera.camera, "problem": camera.problem},
+                )
+        uplink = None if self._services.uplink is None else self._services.uplink.status()
+        if uplink is not None and uplink.problem:
+            facts: dict[str, Any] = dict(uplink.problem_facts)
+            yield s.Problem(
+                part="uplink", what=uplink.problem, mend=uplink.problem_mend, facts=facts, severity="warning"
+            )
+
+
+def _as(document: Any, kind: type[Any]) -> Any:
+    """A part of the status from a service's own structure: what both know is taken over."""
+    return msgspec.convert(msgspec.to_builtins(document), kind, strict=False)
+
+
+def _told(part: str, error: LoumenError) -> s.Problem:
+    return s.Problem(part=part, what=error.what, mend=error.mend, facts={**error.facts, "where": error.where})
+
+
+def _line_problem(door: s.DoorStatus, line: str) -> s.Problem:
+    return s.Problem(
+        part=f"door.{door.id}",
+        what=N_("the line {line} of door {door} does not work"),
+        facts={"line": line, "door": door.id},
+        mend=N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself"),
+    )
+
+
+def _failing(life: Life) -> s.Problem:
+    return s.Problem(
+        part=life.name,
+        what=N_("{service} failed {times} times in a row ({problem}) and is started again"),
+        facts={"service": life.name, "times": life.failing, "problem": life.problem},
+        mend=N_("see the log: journalctl -u loumen"),
+        severity="warning",
+    )
+
+
+def _resident_kb() -> int:
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  (a page of the kernel, read in microseconds)
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

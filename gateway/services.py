@@ -1,0 +1,165 @@
+"""Everything but the doors: made before them (nothing here touches a database until `begin`), begun after READY.
+
+Each is supervised and fails alone. The order of the end is the reverse of need: who writes events
+first, the journal's files last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.access.decision import Snapshot
+from gateway.commands import Commands
+from gateway.config import last_good
+from gateway.control.server import ControlServer
+from gateway.directory.service import DirectoryService
+from gateway.directory.store import Directory
+from gateway.errors import LoumenError
+from gateway.galleries import keep_galleries
+from gateway.identity import Box
+from gateway.journal.store import Journal
+from gateway.notify import notify
+from gateway.uplink.envelope import VerifiedCommand
+from gateway.uplink.messages import Reply, ReplyError
+from gateway.uplink.mqtt import MARK_RECEIVED, MARK_SENT, MqttUplink
+from gateway.vision.client import VisionClient
+
+if TYPE_CHECKING:
+    from gateway.daemon import Daemon
+
+log = logging.getLogger("loumen")
+
+RETAIN_EVERY = 3600.0  # seconds between looks at what the journal may let go
+UPLINK_END = 1.0  # seconds an uplink may take to say goodbye
+
+
+class Services:
+    """What the daemon runs beside its doors."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        config, clock = daemon.config, daemon.clock
+        self._daemon = daemon
+        self.problems: dict[str, LoumenError] = {}
+        self.box = self._identity(daemon.state, config.box.name)
+        self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
+        self.directory = Directory(daemon.state, clock, self.journal.note)
+        self.vision = VisionClient(
+            config.vision,
+            config.camera,
+            config.door,
+            daemon.run_dir,
+            clock,
+            on_candidates=daemon.candidates,
+            on_presence=daemon.presence,
+            note=self.journal.note,
+        )
+        self.commands = Commands(self.journal, clock)
+        self.uplink: MqttUplink | None = None
+        if config.uplink is not None and "identity" not in self.problems:
+            self.uplink = MqttUplink(config.uplink, config.site, self.box, self.journal, clock, self.obey)
+
+    def snapshot(self) -> Snapshot:
+        """Who may pass, as the directory says at this moment."""
+        return self.directory.snapshot
+
+    def begin(self) -> None:
+        """Declare the commands and start what is supervised."""
+        daemon, config = self._daemon, self._daemon.config
+        self.commands.declare(daemon.door_answers.handlers())
+        self.commands.declare(daemon.io_answers.handlers())
+        doors = {name: door.camera for name, door in config.door.items()}
+        people = DirectoryService(self.directory, self.vision, self.box, doors=doors, run_dir=daemon.run_dir)
+        self.commands.declare(people.handlers())
+        if self.uplink is not None:
+            self.commands.declare(self.uplink.handlers())
+        daemon.supervise("journal", self._journal)
+        daemon.supervise("directory", self._directory)
+        daemon.supervise("vision", self.vision.run)
+        daemon.supervise("galleries", self._galleries)
+        daemon.supervise("control", self._control)
+        daemon.supervise("good configuration", self._keep_good)
+        if self.uplink is not None:
+            daemon.supervise("uplink", self.uplink.run)
+
+    async def end(self, uplink: asyncio.Task[None] | None) -> None:
+        """Drain the journal, say goodbye, close every database."""
+        if uplink is not None:
+            uplink.cancel()
+            await asyncio.wait({uplink}, timeout=UPLINK_END)
+        await self.journal.close()
+        await self.directory.close()
+
+    # --- commands from afar
+
+    async def obey(self, verified: VerifiedCommand) -> Reply:
+        """Run a command whose envelope was verified; the answer as it travels."""
+        try:
+            command = self.commands.read(verified.name, verified.fields)
+            result = await self.commands.run(command, verified.actor)
+        except LoumenError as error:
+            facts: dict[str, Any] = {name: str(fact) for name, fact in error.facts.items()}
+            told = ReplyError(code=error.code, what=error.what, where="", mend=error.mend, facts=facts)
+            return Reply(command_id=verified.id, ok=False, error=told)
+        return Reply(command_id=verified.id, ok=True, result=msgspec.Raw(msgspec.json.encode(result)))
+
+    # --- what is supervised
+
+    async def _journal(self) -> None:
+        await self.journal.start()
+        while True:
+            uplink = self._daemon.config.uplink
+            mark = None if uplink is None else MARK_RECEIVED if uplink.receiver else MARK_SENT
+            received = await self.journal.mark(mark) if mark is not None else self.journal.head
+            await self.journal.retain(received, self._daemon.clock.now())
+            await asyncio.sleep(RETAIN_EVERY)
+
+    async def _directory(self) -> None:
+        await self.directory.start()
+        await asyncio.Event().wait()
+
+    async def _galleries(self) -> None:
+        config = self._daemon.config
+        await keep_galleries(config.door, config.vision.engine, self.directory, self.vision, self._daemon.people)
+
+    async def _control(self) -> None:
+        daemon = self._daemon
+        path = Path(daemon.config.control.socket or daemon.run_dir / "loumen.sock")
+        server = ControlServer(
+            path,
+            self.commands,
+            daemon.config.control,
+            daemon.reporter().status,
+            io=daemon.io_answers.document,
+            journal=self.journal,
+            log=log.warning,
+        )
+        serving = asyncio.create_task(server.run())
+        try:
+            waiting = asyncio.create_task(server.listening.wait())
+            await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            notify("STATUS=the control socket listens")
+            await serving
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    async def _keep_good(self) -> None:
+        daemon = self._daemon
+        await asyncio.sleep(daemon.config.healthy_seconds)
+        await asyncio.to_thread(last_good.save, daemon.chosen)
+        await asyncio.Event().wait()
+
+    def _identity(self, state: Path, name: str) -> Box:
+        try:
+            return Box.load_or_create(state, name)
+        except LoumenError as error:
+            log.error("%s", error)
+            self.problems["identity"] = error
+            return Box(str(uuid.uuid4()), name, state / "identity")
