@@ -49,10 +49,10 @@ class ConfigService:
 
     async def run(self) -> None:
         """Watch over the confirmation; at its deadline restart, and the start takes the file back."""
-        while verdict_now(self._applied, self._clock.now()) is not Verdict.EXPIRED or self._is_back():
+        while True:
+            if verdict_now(self._applied, self._clock.now()) is Verdict.EXPIRED and not self._is_back():
+                self._restart("the new configuration was not confirmed")
             await asyncio.sleep(LOOK_EVERY)
-        self._restart("the new configuration was not confirmed")
-        await asyncio.Event().wait()
 
     def _is_back(self) -> bool:
         """The daemon could not put the file back and runs the old text already."""

@@ -1,0 +1,99 @@
+"""Lines and cameras."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.config import schema
+from gateway.config.lines import uses
+from gateway.config.machine import camera_finding, line_finding
+from gateway.doctor.look import Look, Outcome, fail, ok, skip, warn
+from gateway.errors import N_
+
+OLD_FRAME: Final = 5.0
+CONNECT_WITHIN: Final = 3.0
+
+
+def lines(look: Look) -> Outcome:
+    """Every line exists and is ours or free."""
+    conf = look.config
+    if conf is None:
+        return skip(N_("without a valid configuration nobody knows which"))
+    wanted = list(uses(conf))
+    if not wanted:
+        return skip(N_("no door is configured"))
+    if look.lines is not None:
+        held = {line.get("name"): line.get("active") for line in look.lines}
+        gone = [use.name for use in wanted if held.get(use.name) is None]
+        if gone:
+            return fail(
+                N_("the daemon cannot use: {names}"),
+                N_("look at the wires and at `loumen io show`; loumen door show says more"),
+                names=", ".join(gone),
+            )
+        return ok(N_("the daemon holds all {count} lines"), count=len(wanted))
+    for use in wanted:
+        if (found := line_finding(use, look.inspect)) is not None:
+            return fail(found.what, found.mend or N_("loumen config check"), **found.facts)
+    return ok(N_("all {count} lines exist and are free"), count=len(wanted))
+
+
+def camera(look: Look) -> Outcome:
+    """Every camera gives pictures, or could."""
+    conf = look.config
+    if conf is None:
+        return skip(N_("without a valid configuration nobody knows which"))
+    if not conf.camera:
+        return skip(N_("no camera is configured"))
+    if look.status is not None and conf.vision.run != "off":
+        return _as_the_daemon_says(look, conf)
+    for name, one in conf.camera.items():
+        if (found := camera_finding(name, one)) is not None:
+            return fail(found.what, found.mend, **found.facts)
+        if isinstance(one, schema.RtspCamera) and not _answers(one.url):
+            return fail(
+                N_("camera {name} does not answer on the network"),
+                N_("ping it; is it powered, is the address right, is the switch's port up?"),
+                name=name,
+            )
+    return ok(N_("{count} cameras are there"), count=len(conf.camera))
+
+
+def _as_the_daemon_says(look: Look, conf: schema.Gateway) -> Outcome:
+    assert look.status is not None
+    vision = look.status.vision
+    if vision.state != "up":
+        return fail(
+            N_("the vision process does not run ({state}); why it ended: {reason}"),
+            N_("journalctl -u 'loumen*'; loumen model verify"),
+            state=vision.state,
+            reason=vision.last_end or "-",
+        )
+    ages = {one.camera: one.frame_age for one in vision.cameras}
+    for name in conf.camera:
+        age = ages.get(name)
+        if age is None and any(door.camera == name for door in conf.door.values()):
+            return fail(
+                N_("camera {name} has given no picture yet"), N_("look at its cable and at `loumen status`"), name=name
+            )
+        if age is not None and age > OLD_FRAME:
+            return warn(
+                N_("the last picture of camera {name} is {age} s old"),
+                N_("look at its cable and at `loumen status`"),
+                name=name,
+                age=f"{age:.0f}",
+            )
+    return ok(N_("{count} cameras give pictures"), count=len(conf.camera))
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody listens at the camera's address; nothing is said to it."""
+    try:
+        target = urlsplit(url)
+        host, port = target.hostname or "", target.port or 554
+        with socket.create_connection((host, port), CONNECT_WITHIN):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,171 @@
+"""Files and folders: configuration, permissions, models, disk, databases."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from gateway.doctor.look import Look, Outcome, fail, ok, skip, warn
+from gateway.errors import LoumenError, N_
+
+MB: Final = 1024 * 1024
+LOW_MB, NONE_MB = 500, 50
+DATABASES: Final = ("journal.db", "directory.db", "measurements.db")
+
+
+def config(look: Look) -> Outcome:
+    """The file can be used, and the daemon uses it."""
+    if look.mistakes is not None:
+        first = look.mistakes.mistakes[0]
+        return fail(
+            N_("{count} mistakes; the first: {first}"),
+            N_("loumen config check {path}"),
+            count=len(look.mistakes.mistakes),
+            first=first.render().splitlines()[0],
+            path=str(look.path),
+        )
+    if look.status is not None and look.status.config.source != "file":
+        return warn(
+            N_("the file is valid, but the daemon runs another configuration ({source})"),
+            N_("systemctl restart loumen"),
+            source=look.status.config.source,
+        )
+    warnings = [found for found in look.loaded.warnings if found.severity == "warning"] if look.loaded else []
+    if warnings:
+        return warn(
+            N_("valid, with {count} warnings"),
+            N_("loumen config check {path}"),
+            count=len(warnings),
+            path=str(look.path),
+        )
+    return ok(N_("{path} is valid"), path=str(look.path))
+
+
+def permissions(look: Look) -> Outcome:
+    """Secrets are not for everybody, and the daemon can reach what it needs."""
+    try:
+        state, file = look.state.stat(), look.path.stat()
+    except FileNotFoundError as error:
+        return warn(N_("{path} does not exist"), N_("it is made at the daemon's first start"), path=str(error.filename))
+    except OSError as error:
+        return fail(
+            N_("{path} cannot be looked at: {problem}"),
+            N_("run the doctor as root, or as the daemon's user"),
+            path=str(error.filename),
+            problem=error.strerror or "",
+        )
+    if state.st_mode & 0o007:
+        return fail(N_("everybody can look into {path}"), N_("chmod 750 {path}"), path=str(look.state))
+    if file.st_mode & 0o002:
+        return fail(N_("everybody can change {path}"), N_("chmod 640 {path}"), path=str(look.path))
+    identity = look.state / "identity"
+    if identity.exists() and identity.stat().st_mode & 0o077:
+        return fail(N_("others than the daemon can look at {path}"), N_("chmod 700 {path}"), path=str(identity))
+    if not os.access(look.state, os.W_OK):
+        return fail(
+            N_("{path} cannot be written"),
+            N_("run the doctor as root, or give the folder to the daemon's user: chown -R loumen {path}"),
+            path=str(look.state),
+        )
+    return ok(N_("folders and files have the right owners and modes"))
+
+
+def models(look: Look) -> Outcome:
+    """Every model file is there and is the one of the manifest."""
+    conf = look.config
+    if conf is not None and conf.vision.run == "off":
+        return skip(N_("vision is off"))
+    try:
+        from gateway.vision.models import Model, states
+    except ImportError as error:
+        return fail(N_("the vision part is not installed: {problem}"), N_("install Loumen again"), problem=str(error))
+    extra = Path(conf.vision.models) if conf is not None and conf.vision.models else None
+    try:
+        found = [
+            (model.name, state)
+            for model, state in states(extra=extra)
+            if isinstance(model, Model) or state != "missing"
+        ]
+    except LoumenError as error:
+        return fail(error.what, error.mend, **error.facts)
+    wrong = [f"{name} ({state})" for name, state in found if state != "ok"]
+    if wrong:
+        return fail(
+            N_("models that are missing or damaged: {names}"), N_("loumen model prepare"), names=", ".join(wrong)
+        )
+    return ok(N_("{count} models are there and whole"), count=len(found))
+
+
+def disk(look: Look) -> Outcome:
+    """Room for the journal, on a file system that can be written."""
+    folder = look.state
+    while not folder.exists():
+        folder = folder.parent
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize // MB
+    if room.f_flag & os.ST_RDONLY:
+        return fail(
+            N_("the disk of {path} is read-only: the kernel found it damaged, or it is mounted so"),
+            N_("dmesg | grep -i ext4; then fsck, or a new card"),
+            path=str(folder),
+        )
+    if free < NONE_MB or (room.f_files and room.f_favail < 1000):
+        return fail(
+            N_("{free} MB are free: events will be dropped"), N_("make room in {path}"), free=free, path=str(folder)
+        )
+    if free < LOW_MB:
+        return warn(N_("{free} MB are free"), N_("make room in {path}"), free=free, path=str(folder))
+    status = look.status
+    if status is not None and (written := status.disk.written_today_mb) is not None and written > status.disk.budget_mb:
+        return warn(
+            N_("{written} MB were written today; {budget} MB are the budget of an SD card"),
+            N_("loumen status names the part that writes; loumen event list shows what"),
+            written=f"{written:.0f}",
+            budget=f"{status.disk.budget_mb:.0f}",
+        )
+    return ok(N_("{free} MB are free"), free=free)
+
+
+def database(look: Look) -> Outcome:
+    """Journal, directory and measurements can be read and are whole."""
+    if look.status is not None:
+        parts = {"journal": look.status.journal.state, "directory": look.status.directory.state}
+        wrong = [name for name, state in parts.items() if state != "ok"]
+        if wrong:
+            return fail(N_("not well: {names}"), N_("loumen status says what is wrong"), names=", ".join(wrong))
+        return ok(N_("the daemon says: well"))
+    present = [name for name in DATABASES if (look.state / name).exists()]
+    if not present:
+        return skip(N_("there is no database yet"))
+    from gateway.state_lock import StateLock
+
+    try:
+        with StateLock(look.state):
+            damaged = [name for name in present if not _whole(look.state / name)]
+    except LoumenError as error:
+        return warn(error.what, error.mend, **error.facts)
+    except OSError as error:
+        return fail(
+            N_("{path} cannot be looked at: {problem}"),
+            N_("run the doctor as root, or as the daemon's user"),
+            path=str(look.state),
+            problem=error.strerror or "",
+        )
+    if damaged:
+        return fail(
+            N_("damaged: {names}"),
+            N_("start the daemon: it sets a damaged file aside and goes on with a copy or a new one"),
+            names=", ".join(damaged),
+        )
+    return ok(N_("{names} are whole"), names=", ".join(present))
+
+
+def _whole(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
