@@ -76,7 +76,7 @@ class TestIdentity:
 
 
 @dataclass
-class Now_:
+class VisionState:
     thresholds: Mapping[str, float]
     models: Mapping[str, str]
 
@@ -114,8 +114,8 @@ class TestVision:
             nearest=self.nearest,
         )
 
-    def status(self) -> Now_:
-        return Now_(self.thresholds, {"resnet": "ab" * 32})
+    def status(self) -> VisionState:
+        return VisionState(self.thresholds, {"resnet": "ab" * 32})
 
 
 @dataclass
