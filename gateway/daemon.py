@@ -2,8 +2,10 @@
 
 Order of a start
     the state folder's lock, doors (outputs claimed at rest, machines turning), READY; only then the
-    journal's files, the directory, vision, the control socket and the uplink, each supervised and each
-    free to fail alone. Nothing a door needs waits for a disk, a network or a model.
+    services are imported (in a thread: doors turn meanwhile), and the journal's files, the directory,
+    vision, the control socket and the uplink begin, each supervised and each free to fail alone.
+    Nothing a door needs waits for a disk, a network or a model. What doors tell before the journal is
+    there waits in a list.
 
 Order of a stop
     grants refused, outputs at rest, the journal drained (2 s), databases closed (an open one would hold
@@ -21,13 +23,16 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drivers.registry import Drivers
 from gateway import __version__
 from gateway.access import modes
 from gateway.access.answers import Doors
+from gateway.access.decision import NOBODY, Snapshot
 from gateway.access.rules.lock import Mode
 from gateway.access.service import TICK, DoorService
 from gateway.clock import SystemClock
@@ -40,11 +45,12 @@ from gateway.lines import Lines
 from gateway.notify import notify, watchdog_seconds
 from gateway.pins import FILE as PINS
 from gateway.pins import write_pins
-from gateway.report import Reporter
-from gateway.services import Services
 from gateway.state_lock import StateLock
 from gateway.supervisor import Life, supervise
 from gateway.vision.protocol import Candidates, Presence
+
+if TYPE_CHECKING:
+    from gateway.services import Services
 
 log = logging.getLogger("loumen")
 
@@ -92,7 +98,8 @@ class Daemon:
         self._signal = ""
         self._lock = StateLock(self.state)
         self._lock.acquire()
-        self._services = Services(self)
+        self._services: Services | None = None
+        self._early: list[Event] = []
 
     async def run(self) -> int:
         """Start, live, stop."""
@@ -107,14 +114,27 @@ class Daemon:
         self.note(DaemonStarted(version=__version__, config=self.chosen.source, ready_seconds=self.ready_seconds))
         log.info("doors ready after %.3f s: %s", self.ready_seconds, ", ".join(self.doors) or "none")
         self.supervise("watchdog", self._feed_watchdog)
-        self._services.begin()
+        services = await self._begin_services()
         await self._stopping.wait()
-        await self._stop()
+        await self._stop(services)
         return 0
+
+    async def _begin_services(self) -> Services:
+        module = await asyncio.to_thread(import_module, "gateway.services")
+        services: Services = module.Services(self)
+        self._services = services
+        for event in self._early:
+            services.journal.note(event)
+        self._early.clear()
+        services.begin()
+        return services
 
     def note(self, event: Event) -> None:
         """Tell the journal; never waits."""
-        self._services.journal.note(event)
+        if self._services is None:
+            self._early.append(event)
+        else:
+            self._services.journal.note(event)
 
     def ask_to_stop(self, why: str) -> None:
         self._signal = self._signal or why
@@ -138,7 +158,7 @@ class Daemon:
                 self.lines,
                 self.note,
                 self.clock,
-                self._services.snapshot,
+                self.snapshot,
                 standing.get(name, Mode.NORMAL),
                 self.config.vision.pooled_frames,
             )
@@ -155,9 +175,9 @@ class Daemon:
         except OSError as error:
             log.error("%s could not be written: %s; 'loumen safe-state' will not know the pins", PINS, error)
 
-    def reporter(self) -> Reporter:
-        """Who says how the box is."""
-        return Reporter(self, self._services)
+    def snapshot(self) -> Snapshot:
+        """Who may pass, as the directory says at this moment; nobody before it is there."""
+        return NOBODY if self._services is None else self._services.directory.snapshot
 
     def candidates(self, seen: Candidates) -> None:
         """A face before a door's camera."""
@@ -184,10 +204,10 @@ class Daemon:
 
     # --- stop
 
-    async def _stop(self) -> None:
+    async def _stop(self, services: Services) -> None:
         log.info("stopping: %s", self._signal)
         notify("STOPPING=1")
-        self._services.commands.stopping = True
+        services.commands.stopping = True
         for door in self.doors.values():
             door.stop()
         self.note(DaemonStopped(signal=self._signal))
@@ -197,6 +217,6 @@ class Daemon:
         await asyncio.gather(*(task for name, task in self._tasks.items() if name != "uplink"), return_exceptions=True)
         for door in self.doors.values():
             door.stop()  # once more: a machine under way may have moved a line until it was cancelled
-        await self._services.end(self._tasks.get("uplink"))
+        await services.end(self._tasks.get("uplink"))
         self.drivers.close()
         self._lock.release()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.access.decision import Snapshot
 from gateway.commands import Commands
 from gateway.config import last_good
 from gateway.control.server import ControlServer
@@ -25,6 +24,7 @@ from gateway.galleries import keep_galleries
 from gateway.identity import Box
 from gateway.journal.store import Journal
 from gateway.notify import notify
+from gateway.report import Reporter
 from gateway.uplink.envelope import VerifiedCommand
 from gateway.uplink.messages import Reply, ReplyError
 from gateway.uplink.mqtt import MARK_RECEIVED, MARK_SENT, MqttUplink
@@ -63,10 +63,6 @@ class Services:
         self.uplink: MqttUplink | None = None
         if config.uplink is not None and "identity" not in self.problems:
             self.uplink = MqttUplink(config.uplink, config.site, self.box, self.journal, clock, self.obey)
-
-    def snapshot(self) -> Snapshot:
-        """Who may pass, as the directory says at this moment."""
-        return self.directory.snapshot
 
     def begin(self) -> None:
         """Declare the commands and start what is supervised."""
@@ -134,7 +130,7 @@ class Services:
             path,
             self.commands,
             daemon.config.control,
-            daemon.reporter().status,
+            Reporter(daemon, self).status,
             io=daemon.io_answers.document,
             journal=self.journal,
             log=log.warning,

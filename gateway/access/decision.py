@@ -39,6 +39,16 @@ class Snapshot(Protocol):
     def person(self, person: str) -> Rights | None: ...
 
 
+class _Nobody:
+    """A directory that is not there yet."""
+
+    def person(self, person: str) -> Rights | None:  # noqa: ARG002  (nobody, whoever is asked for)
+        return None
+
+
+NOBODY = _Nobody()
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Yes or no, and why."""
