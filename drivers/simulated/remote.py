@@ -35,6 +35,7 @@ class Remote:
             self._socket.close()
             raise
         self._file = self._socket.makefile("rb")
+        self.building = 0  # the process, where this client started it
         self._asked = 0
 
     def press(self, line: int) -> None:
@@ -124,6 +125,7 @@ def raised(path: Path | str, *, owner_death: Literal["freed", "driven"] = "freed
             if not process.stdout.readline():
                 raise RuntimeError("the building did not start")
             remote = Remote(path)
+            remote.building = process.pid
             try:
                 yield remote
             finally:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -165,7 +169,7 @@ def test_a_building_that_falls_takes_its_lines_along(tmp_path: Path) -> None:
             driver = SimulatedGpio(socket=str(tmp_path / "b"))
             output = driver.claim_output(OutputSpec("lock", "simulated", LOCK))
             line = driver.claim_input(button())
-            reader = asyncio.ensure_future(anext(line.edges()))  # type: ignore[arg-type]
+            reader = asyncio.ensure_future(anext(line.edges()))
             await asyncio.sleep(0)
         with pytest.raises(LineGone):
             async with asyncio.timeout(5):
@@ -182,8 +186,6 @@ def test_a_building_that_falls_takes_its_lines_along(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("garbage", [b"\n", b"{}\n", b"[1]\n", b"\xff\n", b'{"do": "fly", "n": 1}\n', b"x" * 100_000])
 def test_who_speaks_nonsense_is_hung_up_on_and_nobody_else(garbage: bytes, tmp_path: Path) -> None:
-    import socket
-
     with raised(tmp_path / "b") as remote, socket.socket(socket.AF_UNIX) as rude:
         rude.connect(str(tmp_path / "b"))
         rude.settimeout(5)
@@ -206,6 +208,31 @@ def test_it_can_be_steered_from_a_shell(tmp_path: Path) -> None:
         steer("set", "5", "low")
         assert [level for _, level in json.loads(steer("history", "5"))] == [True, False]
         assert {wire["line"] for wire in json.loads(steer("lines"))} == {5, 22}
+
+
+def test_a_building_that_hangs_blocks_nobody(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with raised(tmp_path / "b") as remote:
+            driver = SimulatedGpio(socket=str(tmp_path / "b"))
+            line = driver.claim_output(OutputSpec("lock", "simulated", LOCK))
+            os.kill(remote.building, signal.SIGSTOP)
+            worst = 0.0
+            try:
+                for _ in range(100_000):
+                    began = time.perf_counter()
+                    line.hold()
+                    line.rest()
+                    worst = max(worst, time.perf_counter() - began)
+            except LineGone:
+                pass  # once nothing more goes into the socket
+            else:
+                pytest.fail("the socket of a hanging building took everything")
+            assert worst < 0.2
+            with pytest.raises(LineMissing):
+                driver.claim_output(OutputSpec("light", "simulated", 18))
+            os.kill(remote.building, signal.SIGCONT)
+
+    asyncio.run(scenario())
 
 
 def test_a_level_that_never_comes_is_a_time_out(tmp_path: Path) -> None:
