@@ -146,6 +146,7 @@ TOML_TEXTS = (
     N_("Expected '=' after a key in a key/value pair"),
     N_("Expected ']' at the end of a table declaration"),
     N_("Expected ']]' at the end of an array declaration"),
+    N_('Expected "\'"'),
     N_("Expected newline or end of document after a statement"),
     N_("Illegal character '\\n'"),
     N_("Invalid initial character for a key part"),

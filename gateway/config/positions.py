@@ -25,7 +25,7 @@ class Positions:
         self._last: dict[KeyPath, int] = {}  # arrays of tables: the number of the newest element
         try:
             self._document()
-        except IndexError:
+        except (IndexError, tomllib.TOMLDecodeError):
             return
 
     def line(self, path: KeyPath) -> int:
@@ -68,6 +68,7 @@ class Positions:
         table: KeyPath = ()
         for part in outer:
             table = self._newest((*table, part))
+            self._note(table)
         table = (*table, name)
         number = self._last.get(table, -1) + 1
         self._last[table] = number

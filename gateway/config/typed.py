@@ -151,7 +151,7 @@ class _Reading:
         mend = ""
         if expected == TEXT and isinstance(given, int | float):
             mend = N_("put it in quotes")
-        elif expected == SWITCH and given in {"true", "false"}:
+        elif expected == SWITCH and isinstance(given, str) and given.lower() in {"true", "false"}:
             mend = N_("write it without quotes")
         return self._wrong(path, N_("{given} is not {expected}"), mend, given=shown(given), expected=expected)
 
