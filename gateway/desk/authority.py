@@ -106,9 +106,13 @@ class Authority:
             desk = self._new_key(DESK_KEY)
             first = Key(kid=DESK_KEY, public=desk, role="administrator", name="loumen desk", receiver=True)
             fingerprints = (x509.fingerprint(authority[0]),)
-            self._sign_list(KeyList(community=community, version=1, issued=_now(), keys=(first,), ca=fingerprints), root)
+            self._sign_list(
+                KeyList(community=community, version=1, issued=_now(), keys=(first,), ca=fingerprints), root
+            )
             brokers = tuple(BrokerAddress(host, port) for host in hosts[:1])
-            settings = Settings(community=community, brokers=brokers, root=public_text(root.public_key()), protocol=protocol)
+            settings = Settings(
+                community=community, brokers=brokers, root=public_text(root.public_key()), protocol=protocol
+            )
             replace_file(self.folder / "desk.json", msgspec.json.format(msgspec.json.encode(settings)))
         except OSError as error:
             raise _disk(self.folder, error) from error

@@ -21,7 +21,7 @@ from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
 
 
-class MutualBroker(Broker):
+class MutualBroker(Broker):  # type: ignore[misc]
     """amqtt asks for a client's certificate but does not insist; this one does."""
 
     @staticmethod

@@ -66,4 +66,6 @@ def in_order(epochs: Mapping[str, Holding]) -> list[str]:
 
 def receipts(epochs: Mapping[str, Holding], asked: Iterable[str]) -> tuple[EpochReceipt, ...]:
     """What is held of the epochs that a box says it still has."""
-    return tuple(epochs[epoch].receipt(epoch) if epoch in epochs else EpochReceipt(epoch=epoch, through=0) for epoch in asked)
+    return tuple(
+        epochs[epoch].receipt(epoch) if epoch in epochs else EpochReceipt(epoch=epoch, through=0) for epoch in asked
+    )

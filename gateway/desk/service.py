@@ -13,7 +13,7 @@ import logging
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,15 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from gateway.desk.authority import DESK_KEY, Authority
+from gateway.desk.errors import NoAnswer
 from gateway.desk.store import Store
-from gateway.errors import LoumenError, N_, NotFound, UplinkError
-from gateway.uplink import messages
+from gateway.errors import LoumenError, N_, NotFound
 from gateway.identity.certificates import client_context
-from gateway.uplink.connection import Connection, ConnectionLost, Target
 from gateway.identity.keys import sign
+from gateway.uplink import messages
+from gateway.uplink.connection import Connection, Target
 from gateway.uplink.envelope import RECEIPT, Payload
+from gateway.uplink.errors import ConnectionLost
 from gateway.uplink.messages import Birth, CloudEvent, Reply, Topics, Unreadable
 from gateway.uplink.packets import Connect, Publish, Version
 from gateway.uplink.receipts import Receipt
@@ -47,12 +49,6 @@ LIVES = timedelta(seconds=60)  # of a signed message; the challenge bounds it an
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class NoAnswer(UplinkError):
-    """The box did not answer in time."""
-
-    code = "desk.no_answer"
 
 
 @dataclass(slots=True)
@@ -119,7 +115,7 @@ class DeskService:
                     continue
                 failures = 0 if asyncio.get_running_loop().time() - began > self._backoff_max else failures + 1
                 self._broker += 1
-                await asyncio.sleep(backoff(failures, random.random(), self._backoff_max))  # noqa: S311  (jitter)
+                await asyncio.sleep(backoff(failures, random.random(), self._backoff_max))
         finally:
             await self._in_writer(self._db.close)
             self._writer.shutdown()
@@ -319,14 +315,12 @@ class DeskService:
                 mend=N_("see: loumen desk status"),
             )
         payload, envelope = self._signed(birth, name, fields, kid)
-        await self._in_writer(
-            self._db.ordered, payload.id, birth.box, kid, name, payload.issued, payload.expires
-        )
+        await self._in_writer(self._db.ordered, payload.id, birth.box, kid, name, payload.issued, payload.expires)
         answer = self._replies[payload.id] = asyncio.get_running_loop().create_future()
         try:
             await self._publish(connection, birth.box, envelope)
             async with asyncio.timeout(within):
-                reply = await answer
+                reply: Reply = await answer
         except TimeoutError as error:
             await self._in_writer(self._db.replied, payload.id, "no answer", _now())
             raise NoAnswer(
@@ -356,4 +350,3 @@ class DeskService:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-

@@ -19,21 +19,16 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.desk.errors import StoreDown
 from gateway.desk.holdings import Holding, receipts
 from gateway.desk.tables import open_for_writing
-from gateway.errors import LoumenError, N_
+from gateway.errors import N_
 from gateway.journal.events import EpochStarted
 from gateway.journal.rows import ZERO, head_of
 from gateway.uplink.messages import Birth, CloudEvent
 from gateway.uplink.receipts import EpochReceipt
 
 _epoch_started = msgspec.json.Decoder(EpochStarted)
-
-
-class StoreDown(LoumenError):
-    """The desk's store cannot be read or written."""
-
-    code = "desk.store"
 
 
 @dataclass(slots=True)
@@ -119,8 +114,8 @@ class Store:
             self._again(name, event, body, known, batch)
             return
         self._db.execute(
-            "INSERT INTO event (box, epoch, seq, type, at, trusted, historical, body, bodyhash, previous, head, arrived)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO event (box, epoch, seq, type, at, trusted, historical, body, bodyhash, previous, head,"
+            " arrived) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (*name, event.type, event.time, event.trusted, event.historical, body, event.bodyhash, event.previous,
              event.head, batch.at),
         )  # fmt: skip
@@ -133,7 +128,12 @@ class Store:
             self._read_start(name, event, body, batch)
 
     def _again(
-        self, name: tuple[str, str, int], event: CloudEvent, body: bytes | None, known: tuple[str, str, str], batch: _Batch
+        self,
+        name: tuple[str, str, int],
+        event: CloudEvent,
+        body: bytes | None,
+        known: tuple[str, str, str],
+        batch: _Batch,
     ) -> None:
         if known != (event.bodyhash, event.previous, event.head):
             self._find(name, "conflict", f"{event.type} {event.bodyhash} {event.head}", batch)

@@ -326,7 +326,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -338,7 +338,7 @@ def _point(link: Path, target: Path) -> None:
     partial = link.with_name(f".{link.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     partial.symlink_to(target)
-    os.replace(partial, link)
+    partial.replace(link)
     _sync_folder(link.parent)
 
 

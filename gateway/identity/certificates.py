@@ -46,7 +46,7 @@ def load_key(path: Path) -> Key:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError
+            raise TypeError("a key of another kind")
     except (OSError, ValueError, TypeError) as error:
         raise IdentityError(
             N_("The private key cannot be read"),

@@ -1,6 +1,6 @@
 """Signed words: an Ed25519 signature over exactly the bytes of a payload, and the root-signed list of online keys.
 
-    {"kid": "desk", "payload": "{\"box\": ...}", "sig": "base64"}
+    {"kid": "desk", "payload": "...", "sig": "base64"}
 
 The payload is a text inside the text, so nobody has to agree on a canonical JSON. The list of online keys
 is signed by the community's offline root key, has a version, and an older one is never taken. Pure.
@@ -96,7 +96,9 @@ def open_key_list(data: bytes, root: str, community: str = "", newest: int = 0) 
     except READING as error:
         raise IdentityError(N_("The list of keys cannot be read"), mend=mend) from error
     if community and listed.community != community:
-        raise IdentityError(N_("The list of keys is for the community {community}"), community=listed.community, mend=mend)
+        raise IdentityError(
+            N_("The list of keys is for the community {community}"), community=listed.community, mend=mend
+        )
     if listed.version < newest:
         raise IdentityError(N_("The list of keys is older than the one in use"), mend=mend)
     return listed

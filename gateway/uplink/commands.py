@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
-from gateway.command import Command, Kind, Role
+from gateway.command import Actor, Command, Handler, Kind, Role
+from gateway.identity.keys import KeyList
+from gateway.journal.rows import Position
+from gateway.uplink.status import UplinkStatus
 
 
 class SyncStatus(Command, frozen=True, kw_only=True, tag="sync.status"):
@@ -37,3 +40,37 @@ class SyncResend(Command, frozen=True, kw_only=True, tag="sync.resend"):
 class SyncKeys(Command, frozen=True, kw_only=True, tag="sync.keys"):
     role: ClassVar[Role] = Role.TECHNICIAN
     kind: ClassVar[Kind] = Kind.QUERY
+
+
+class Uplink(Protocol):
+    """What the commands need of an uplink."""
+
+    def status(self) -> UplinkStatus: ...
+    def keys(self) -> KeyList: ...
+    async def pause(self) -> None: ...
+    async def resume(self) -> None: ...
+    async def resend(self, after: Position | None = None) -> None: ...
+
+
+def handlers(uplink: Uplink) -> dict[type[Command], Handler]:
+    """The uplink's part of the command table; each answers with the status, `sync.keys` with the list."""
+
+    async def status(_command: SyncStatus, _actor: Actor) -> UplinkStatus:
+        return uplink.status()
+
+    async def pause(_command: SyncPause, _actor: Actor) -> UplinkStatus:
+        await uplink.pause()
+        return uplink.status()
+
+    async def resume(_command: SyncResume, _actor: Actor) -> UplinkStatus:
+        await uplink.resume()
+        return uplink.status()
+
+    async def resend(command: SyncResend, _actor: Actor) -> UplinkStatus:
+        await uplink.resend(Position(command.epoch, command.seq) if command.epoch else None)
+        return uplink.status()
+
+    async def keys(_command: SyncKeys, _actor: Actor) -> KeyList:
+        return uplink.keys()
+
+    return {SyncStatus: status, SyncPause: pause, SyncResume: resume, SyncResend: resend, SyncKeys: keys}

@@ -11,8 +11,9 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from gateway.errors import N_, UplinkError
+from gateway.errors import N_
 from gateway.uplink import packets
+from gateway.uplink.errors import ConnectionLost
 from gateway.uplink.packets import Connack, Connect, Garbage, Puback, Publish, Version
 from gateway.uplink.resolve import Resolver
 
@@ -20,19 +21,6 @@ DIAL_WITHIN = 15.0
 ANSWER_WITHIN = 5.0  # to the first packet
 CLOSE_WITHIN = 1.0
 WRITE_WITHIN = 30.0
-
-
-class ConnectionLost(UplinkError):
-    """The connection could not be made or has ended.
-
-    `unsupported`: the broker does not speak this version. `silent`: no answer to the first packet.
-    `tls`: the handshake failed.
-    """
-
-    code = "uplink.lost"
-    unsupported = False
-    silent = False
-    tls = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class Conversation:
         elif place is not None:
             self.flow.refused(place)
             self._refusals += 1
-            pause = random.uniform(0.5, 1) * min(HOLD_MAX, 2.0**self._refusals)  # noqa: S311  (jitter)
+            pause = random.uniform(0.5, 1) * min(HOLD_MAX, 2.0**self._refusals)
             self._held_until = now + pause
             log.warning("the broker does not take an event: %s", reason(packet.code))
         self.advance(Acked(len(self._waiting), success))

@@ -101,7 +101,9 @@ class Challenges:
         return bool(word) and word in self._kept
 
 
-def verify(data: bytes, *, box: str, keys: KeyList, challenges: Challenges | Sequence[str], now: Now) -> VerifiedCommand:
+def verify(
+    data: bytes, *, box: str, keys: KeyList, challenges: Challenges | Sequence[str], now: Now
+) -> VerifiedCommand:
     """The command in `data`. Raises Refusal, and nothing else."""
     if len(data) > MAX_ENVELOPE:
         raise Refusal("oversized", OVERSIZED)

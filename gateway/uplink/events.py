@@ -1,5 +1,6 @@
 """What the uplink and the command envelope put into the journal. All of it is rate limited (see limit.py):
-an event about the uplink goes up the uplink, and must never be the reason for the next one."""
+an event about the uplink goes up the uplink, and must never be the reason for the next one.
+"""
 
 from __future__ import annotations
 

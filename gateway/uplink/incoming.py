@@ -11,9 +11,9 @@ import msgspec
 from gateway.clock import Clock
 from gateway.errors import IdentityError, LoumenError
 from gateway.identity import Credentials, replace_file
+from gateway.identity.keys import KeyList, open_key_list
 from gateway.journal.event import Event
 from gateway.uplink import envelope
-from gateway.identity.keys import KeyList, open_key_list
 from gateway.uplink.envelope import Challenges, Refusal, VerifiedCommand
 from gateway.uplink.events import CommandRefused, KeysReplaced
 from gateway.uplink.limit import Limit

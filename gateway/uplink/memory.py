@@ -35,7 +35,7 @@ class Memory:
         self._keep(msgspec.structs.replace(self.now, session=self.now.session + 1))
         return self.now.session
 
-    def pause(self, paused: bool) -> None:
+    def pause(self, *, paused: bool) -> None:
         self._keep(msgspec.structs.replace(self.now, paused=paused))
 
     def _keep(self, remembered: Remembered) -> None:

@@ -81,7 +81,8 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True):
     """A session begins, or (as the will) has ended. A lower `session` than one heard of is old news:
-    a will can overtake the next birth."""
+    a will can overtake the next birth.
+    """
 
     box: str
     session: int
@@ -97,7 +98,8 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
 
 class State(Birth, frozen=True, kw_only=True):
     """The same, every two minutes: `state` counts within the session, and a receipt names the newest it
-    has seen. `sent` is how many events are known to the broker and not yet to the receiver."""
+    has seen. `sent` is how many events are known to the broker and not yet to the receiver.
+    """
 
     backlog: int = 0
 

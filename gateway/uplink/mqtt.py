@@ -13,23 +13,23 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import msgspec
+from typing import Protocol
 
 from gateway import __version__
 from gateway.clock import Clock
-from gateway.command import Actor, Command, Handler
+from gateway.command import Command, Handler
 from gateway.config import schema
 from gateway.errors import IdentityError, LoumenError, N_, UplinkError
 from gateway.identity import Box, Credentials
+from gateway.identity.certificates import client_context
+from gateway.identity.keys import KeyList
 from gateway.journal.event import Event
 from gateway.journal.rows import Epoch, Position, Row
 from gateway.uplink import commands, session
-from gateway.identity.certificates import client_context
-from gateway.uplink.connection import Connection, ConnectionLost, Target
+from gateway.uplink.connection import Connection, Target
 from gateway.uplink.conversation import Conversation
 from gateway.uplink.envelope import VerifiedCommand
+from gateway.uplink.errors import ConnectionLost
 from gateway.uplink.events import UplinkConnected, UplinkDisconnected
 from gateway.uplink.incoming import Incoming
 from gateway.uplink.limit import Limit
@@ -88,7 +88,7 @@ class MqttUplink:
         clock: Clock,
         run_command: RunCommand,
         *,
-        timing: Timing = Timing(),  # noqa: B008  (frozen)
+        timing: Timing = Timing(),
     ) -> None:
         self._config, self._site, self._box = config, site, box
         self._journal, self._clock, self._timing = journal, clock, timing
@@ -186,7 +186,7 @@ class MqttUplink:
             lost = error
         self._problem = lost
         self._ended(lost)
-        failed = Failed(random.random())  # noqa: S311  (jitter)
+        failed = Failed(random.random())
         if isinstance(lost, ConnectionLost):
             failed = replace(failed, unsupported=lost.unsupported, silent=lost.silent)
             if lost.tls:
@@ -239,7 +239,7 @@ class MqttUplink:
             name=self._box.name,
             version=__version__,
             epoch=head.epoch if head else "",
-            epochs=self._places.ids()[-MAX_EPOCHS :],
+            epochs=self._places.ids()[-MAX_EPOCHS:],
             head=head.seq if head else 0,
         )
 
@@ -322,11 +322,11 @@ class MqttUplink:
     # --- what a person may do
 
     async def pause(self) -> None:
-        self._memory.pause(True)
+        self._memory.pause(paused=True)
         self._advance(Pause())
 
     async def resume(self) -> None:
-        self._memory.pause(False)
+        self._memory.pause(paused=False)
         self._advance(Resume())
 
     async def resend(self, after: Position | None = None) -> None:
@@ -337,34 +337,11 @@ class MqttUplink:
 
     def handlers(self) -> dict[type[Command], Handler]:
         """The uplink's part of the command table."""
+        return commands.handlers(self)
 
-        async def status(_command: commands.SyncStatus, _actor: Actor) -> UplinkStatus:
-            return self.status()
-
-        async def pause(_command: commands.SyncPause, _actor: Actor) -> UplinkStatus:
-            await self.pause()
-            return self.status()
-
-        async def resume(_command: commands.SyncResume, _actor: Actor) -> UplinkStatus:
-            await self.resume()
-            return self.status()
-
-        async def resend(command: commands.SyncResend, _actor: Actor) -> UplinkStatus:
-            await self.resend(Position(command.epoch, command.seq) if command.epoch else None)
-            return self.status()
-
-        async def keys(_command: commands.SyncKeys, _actor: Actor) -> dict[str, Any]:
-            listed = self._incoming.keys
-            told = [{"kid": key.kid, "role": key.role, "name": key.name, "receiver": key.receiver} for key in listed.keys]
-            return {"community": listed.community, "version": listed.version, "issued": listed.issued, "keys": told}
-
-        return {
-            commands.SyncStatus: status,
-            commands.SyncPause: pause,
-            commands.SyncResume: resume,
-            commands.SyncResend: resend,
-            commands.SyncKeys: keys,
-        }
+    def keys(self) -> KeyList:
+        """Whose commands this box obeys."""
+        return self._incoming.keys
 
     def status(self) -> UplinkStatus:
         now, flow, talk = self._clock.now(), self._conversation.flow, self._conversation
@@ -420,4 +397,3 @@ def _sooner(deadline: float | None, than: float | None) -> bool:
 
 def _text(position: Position | None) -> str:
     return f"{position.epoch}/{position.seq}" if position else ""
-

@@ -131,7 +131,7 @@ class Link:
                 return replace(self, phase=Phase.DIALLING, deadline=None), (Effect.DIAL,)
             case Phase.DIALLING, Opened():
                 return self._online(now), (Effect.BIRTH,)
-            case (Phase.DIALLING | Phase.ONLINE), Failed():
+            case ((Phase.DIALLING | Phase.ONLINE), Failed()):
                 return self._rest(given, now), ()
             case Phase.ONLINE, (Due() | Sent() | Acked()):
                 return self._talking(given, now)

@@ -51,7 +51,9 @@ def sentences(status: UplinkStatus) -> list[Sentence]:
     """The status as a technician reads it aloud."""
     said = [_connection(status), *_problem(status), *_delivery(status), *_certificate(status)]
     if status.refused_commands:
-        said.append(Sentence(text=N_("Commands refused since the start: {count}"), facts={"count": status.refused_commands}))
+        said.append(
+            Sentence(text=N_("Commands refused since the start: {count}"), facts={"count": status.refused_commands})
+        )
     if status.refused_receipts:
         said.append(
             Sentence(
@@ -95,12 +97,20 @@ def _delivery(status: UplinkStatus) -> list[Sentence]:
     said: list[Sentence] = []
     count: dict[str, object] = {"count": status.backlog, "sent": status.sent or "-", "received": status.received or "-"}
     if not status.receiver:
-        said.append(Sentence(text=N_("No receiver is configured: events are acknowledged by the broker only"), bad=True))
+        said.append(
+            Sentence(text=N_("No receiver is configured: events are acknowledged by the broker only"), bad=True)
+        )
         said.append(Sentence(text=N_("Sent up to {sent}; {count} events wait"), facts=count))
     else:
-        said.append(Sentence(text=N_("Received up to {received}, sent up to {sent}; {count} events not yet confirmed"), facts=count))
+        said.append(
+            Sentence(
+                text=N_("Received up to {received}, sent up to {sent}; {count} events not yet confirmed"), facts=count
+            )
+        )
         if status.last_receipt_age is not None:
-            said.append(Sentence(text=N_("Last receipt {seconds} s ago"), facts={"seconds": round(status.last_receipt_age)}))
+            said.append(
+                Sentence(text=N_("Last receipt {seconds} s ago"), facts={"seconds": round(status.last_receipt_age)})
+            )
         elif status.state == "connected":
             said.append(
                 Sentence(
@@ -113,7 +123,10 @@ def _delivery(status: UplinkStatus) -> list[Sentence]:
         said.append(Sentence(text=N_("The receiver holds less than it once confirmed; it is sent again"), bad=True))
     if status.last_puback_age is not None:
         said.append(
-            Sentence(text=N_("Last acknowledgement by the broker {seconds} s ago"), facts={"seconds": round(status.last_puback_age)})
+            Sentence(
+                text=N_("Last acknowledgement by the broker {seconds} s ago"),
+                facts={"seconds": round(status.last_puback_age)},
+            )
         )
     return said
 
@@ -124,5 +137,12 @@ def _certificate(status: UplinkStatus) -> list[Sentence]:
     if status.certificate_expired:
         return [Sentence(text=N_("The box's certificate expired on {until}"), facts=facts, mend=mend, bad=True)]
     if status.certificate_renew:
-        return [Sentence(text=N_("The box's certificate should be renewed; it is good until {until}"), facts=facts, mend=mend, bad=True)]
+        return [
+            Sentence(
+                text=N_("The box's certificate should be renewed; it is good until {until}"),
+                facts=facts,
+                mend=mend,
+                bad=True,
+            )
+        ]
     return []

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -68,7 +68,9 @@ class Mosquitto:
     def start(self) -> None:
         program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         assert program
-        self._process = subprocess.Popen([program, "-c", str(self._path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        self._process = subprocess.Popen(
+            [program, "-c", str(self._path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for_port(self.port, self._process)
 
     def kill(self) -> None:
@@ -85,7 +87,15 @@ class DemoBroker(Mosquitto):
         self.port, self._folder, self._process = port, authority.folder, None
 
     def start(self) -> None:
-        arguments = [sys.executable, "-m", "gateway.desk.broker", "--folder", str(self._folder), "--port", str(self.port)]
+        arguments = [
+            sys.executable,
+            "-m",
+            "gateway.desk.broker",
+            "--folder",
+            str(self._folder),
+            "--port",
+            str(self.port),
+        ]
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
         assert b"listening" in self._process.stdout.readline()
@@ -116,7 +126,9 @@ async def until(true: Callable[[], object], within: float = 15.0, why: str = "")
 class House:
     """One box with its journal and uplink; `commands` collects what was ordered."""
 
-    def __init__(self, folder: Path, port: int, box: Box, protocol: str = "auto", *, receiver: bool = True, tls: bool = True) -> None:
+    def __init__(
+        self, folder: Path, port: int, box: Box, protocol: str = "auto", *, receiver: bool = True, tls: bool = True
+    ) -> None:
         self.clock = SystemClock()
         self.clock.trusted = True
         self.box = box
@@ -176,5 +188,3 @@ def stored(authority: Authority) -> list[tuple[str, int, str, bytes]]:
     """What the desk holds: epoch, seq, type, body, in the order of arrival's places."""
     with contextlib.closing(sqlite3.connect(authority.database)) as db:
         return list(db.execute("SELECT epoch, seq, type, body FROM event ORDER BY epoch, seq"))
-
-
