@@ -185,6 +185,8 @@ async def serve(building: Building, path: Path, ended: asyncio.Event) -> None:
                 await session.handle(json.loads(line))
         except (ValueError, KeyError, TypeError, ConnectionError) as error:
             session.say({"error": "request", "text": str(error)})  # not our protocol: hang up
+        except asyncio.CancelledError:
+            return  # the building ends; asyncio would print a traceback for each connection
         finally:
             session.end()
             writer.close()
