@@ -26,6 +26,7 @@ class EpochStarted(Event, frozen=True, kw_only=True, tag="journal.epoch_started.
     importance: ClassVar[Importance] = Importance.RECORD
     epoch: str
     reason: EpochReason
+    box: str = ""
     predecessor: str = ""
     predecessor_last: int = 0  # the last sequence number that can still be read
     predecessor_head: str = ""  # its head hash, so that the chain goes on across epochs

@@ -51,6 +51,7 @@ class JournalFile:
             await _close(writer)
             raise
         try:
+            reader.text_factory = tables.text
             for pragma in tables.READER_PRAGMAS:
                 await reader.execute_fetchall(pragma)
         except BaseException:
@@ -71,7 +72,7 @@ class JournalFile:
         self,
         rows: Sequence[Stored],
         used: Sequence[tuple[str, str, int]] = (),
-        marks: Sequence[tuple[str, str, int]] = (),
+        marks: Sequence[tuple[str, str, int, str]] = (),
     ) -> None:
         """Make all of it durable, or nothing."""
         try:
@@ -100,7 +101,9 @@ class JournalFile:
 
     async def holds(self, row: Stored) -> bool:
         """Whether exactly this row is in the file."""
-        found = await self._writer.execute_fetchall("SELECT previous, body_sha256 FROM event WHERE place = ?", (row[0],))
+        found = await self._writer.execute_fetchall(
+            "SELECT previous, body_sha256 FROM event WHERE place = ?", (row[0],)
+        )
         return [tuple(stored) for stored in found] == [(row[6], row[5])]
 
     async def read(self, after: Position | None, limit: int, box: str) -> list[Row]:
@@ -120,23 +123,20 @@ class JournalFile:
                     await asyncio.sleep(0)
         return rows
 
-    async def strip(self, up_to: int, *, before: int | None, most: int, importance: Importance | None = None) -> list[str]:
+    async def strip(
+        self, up_to: int, *, before: int | None, most: int, importance: Importance | None = None
+    ) -> list[str]:
         """Remove the bodies of the oldest rows up to a place; returns the types of what went.
 
         `before` (microseconds) spares younger rows, `importance` spares all but one kind.
         """
-        where = "place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)"
         arguments = (up_to, before, None if importance is None else int(importance), most)
-        found = list(
-            await self._writer.execute_fetchall(f"SELECT place, type FROM event WHERE {where} ORDER BY place LIMIT ?4", arguments)
-        )
+        found = list(await self._writer.execute_fetchall(tables.SELECT_OLDEST, arguments))
         if not found:
             return []
         chosen = [(row[0],) for row in found]
         try:
-            await self._writer.executemany(
-                f"INSERT INTO bare ({tables.HEADER}) SELECT {tables.HEADER} FROM event WHERE place = ?", chosen
-            )
+            await self._writer.executemany(tables.MAKE_BARE, chosen)
             await self._writer.executemany("DELETE FROM event WHERE place = ?", chosen)
             await self._writer.commit()
         except BaseException:
@@ -156,7 +156,7 @@ class JournalFile:
             await self._roll_back()
             raise
         left = await self._writer.execute_fetchall("SELECT id, expires FROM used")
-        return {id_: expires for id_, expires in left}
+        return {str(row[0]): str(row[1]) for row in left}
 
     async def size(self) -> int:
         """Bytes of the file that hold something."""

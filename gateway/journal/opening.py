@@ -34,6 +34,7 @@ from gateway.journal.rows import (
     number_of,
     place,
     row_of,
+    seal,
     seq_of,
 )
 
@@ -98,24 +99,25 @@ def inspect(path: Path) -> str:
     has_log = log.exists() and log.stat().st_size > log_check.HEADER
     try:
         with closing(sqlite3.connect(path, timeout=2.0, isolation_level=None)) as connection:
-            return _look_over(connection, size, has_log or restored)
+            connection.text_factory = tables.text
+            return _look_over(connection, size, known=witness_of(path) is not None, log_expected=has_log or restored)
     except sqlite3.DatabaseError as error:
         if is_damage(error) or primary_code(error) == sqlite3.SQLITE_ERROR:  # e.g. no such table
             return str(error)
         raise
 
 
-def _look_over(connection: sqlite3.Connection, size: int, log_expected: bool) -> str:
+def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_expected: bool) -> str:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables_there,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if version == 0 and tables_there == 0:
-        return ""  # created, and cut off before its first transaction
+        return "the file is empty" if known else ""  # created, and cut off before its first transaction
     if size < QUICK_CHECK_BELOW:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             return str(verdict).splitlines()[0]
-    for table in ("meta", "lost", "mark", "used", "bare"):
-        connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
+    for statement in tables.EVERY:  # compiled only: a column's name may be damaged too
+        connection.execute("EXPLAIN " + statement, (None,) * tables.parameters(statement)).fetchall()
     if not log_expected and connection.execute("SELECT 1 FROM meta WHERE key = 'open' AND value = '1'").fetchone():
         return "the write-ahead log is missing"
     return _tail(connection)
@@ -123,10 +125,10 @@ def _look_over(connection: sqlite3.Connection, size: int, log_expected: bool) ->
 
 def _tail(connection: sqlite3.Connection) -> str:
     """Check the last rows' hashes and chain, and that no mark is ahead of them."""
-    epochs = dict(connection.execute("SELECT number, id FROM epoch").fetchall())
-    found = connection.execute(
-        f"SELECT {tables.HEADER}, body FROM event ORDER BY place DESC LIMIT ?", (TAIL,)
-    ).fetchall()
+    epochs = _sealed(connection)
+    if isinstance(epochs, str):
+        return epochs
+    found = connection.execute(tables.SELECT_ROWS_DOWN, (0, (1 << 62), TAIL)).fetchall()
     if not epochs or not found:
         return "" if not epochs and not found else "there is an epoch without rows, or there are rows without an epoch"
     after = None
@@ -134,10 +136,14 @@ def _tail(connection: sqlite3.Connection) -> str:
         if number_of(stored[0]) not in epochs:
             return f"a row belongs to no epoch (place {stored[0]})"
         row = row_of(stored, epochs[number_of(stored[0])])
-        if row.body is None:
+        if row.body is None and stored[7] is not None:
             return f"the body of {row.epoch}/{row.seq} does not match its hash"
-        if after and after.epoch == row.epoch and after.seq == row.seq + 1 and after.previous != row.head:
-            return f"the chain is broken between {row.epoch}/{row.seq} and its successor"
+        if after and after.epoch == row.epoch:
+            if after.seq == row.seq + 1 and after.previous != row.head:
+                return f"the chain is broken between {row.epoch}/{row.seq} and its successor"
+            gap = (stored[0] + 1, stored[0] + after.seq - row.seq - 1)
+            if gap[0] <= gap[1] and not connection.execute(tables.IS_LOST, gap).fetchone():
+                return f"rows behind {row.epoch}/{row.seq} are missing"
         after = row
     last = row_of(found[0], epochs[number_of(found[0][0])])
     if number_of(found[0][0]) != max(epochs):
@@ -146,13 +152,28 @@ def _tail(connection: sqlite3.Connection) -> str:
     return f"mark {ahead[0]!r} is ahead of the last row" if ahead else ""
 
 
+def _sealed(connection: sqlite3.Connection) -> dict[int, str] | str:
+    """The epochs by number, or what is wrong with them or with a mark."""
+    epochs = {}
+    for number, *told, check in connection.execute(
+        "SELECT number, id, box, created, reason, predecessor, predecessor_last, seal FROM epoch"
+    ).fetchall():
+        if check != seal(number, *told):
+            return f"the description of epoch {number} is damaged"
+        epochs[number] = told[0]
+    for name, epoch, seq, check in connection.execute("SELECT name, epoch, seq, seal FROM mark").fetchall():
+        if check != seal(name, epoch, seq):
+            return f"mark {name!r} is damaged"
+    return epochs
+
+
 def prepare(path: Path, box: str, host: str, note: Note) -> Opened:
     """Open a sound file, or create one. Raises sqlite3.Error or OSError when that fails for now."""
     _create_private(path)
     with closing(tables.connect(path)) as connection:
         tables.migrate(connection)
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        pending = msgspec.json.decode(meta["pending"], type=Pending) if "pending" in meta else None
+        pending = _pending(meta)
         reason = _epoch_due(connection, path, box, host, meta, pending)
         if reason:
             _begin(connection, reason, box, host, note, pending)
@@ -165,17 +186,29 @@ def prepare(path: Path, box: str, host: str, note: Note) -> Opened:
     return opened
 
 
+def _pending(meta: dict[str, str]) -> Pending | None:
+    if "pending" not in meta:
+        return None
+    try:
+        return msgspec.json.decode(meta["pending"], type=Pending)
+    except msgspec.DecodeError:
+        return Pending(damage="unknown", aside="", marks_kept=False)
+
+
 def load(connection: sqlite3.Connection, damage: str = "") -> Opened:
     """What the daemon keeps in memory of a file."""
     epochs = _epochs(connection)
     newest = epochs[-1]
     chain = Chain(newest.id, newest.number)
-    for stored in connection.execute(f"SELECT {tables.HEADER}, body FROM event ORDER BY place DESC LIMIT 1"):
-        chain.seq, chain.head = seq_of(stored[0]), row_of(stored, newest.id).head
-    bare = connection.execute(f"SELECT {tables.HEADER}, NULL FROM bare ORDER BY place DESC LIMIT 1").fetchone()
-    if bare and number_of(bare[0]) == newest.number and seq_of(bare[0]) > chain.seq:
-        chain.seq, chain.head = seq_of(bare[0]), row_of(bare, newest.id).head
-    marks = {name: Position(epoch, seq) for name, epoch, seq in connection.execute("SELECT name, epoch, seq FROM mark")}
+    for select in (tables.LAST_EVENTS, tables.LAST_BARE):
+        for stored in connection.execute(select, (1,)).fetchall():
+            if number_of(stored[0]) == newest.number and seq_of(stored[0]) > chain.seq:
+                chain.seq, chain.head = seq_of(stored[0]), row_of(stored, newest.id).head
+    marks = {
+        name: Position(epoch, seq)
+        for name, epoch, seq, check in connection.execute("SELECT name, epoch, seq, seal FROM mark").fetchall()
+        if check == seal(name, epoch, seq)
+    }
     return Opened(chain, epochs, marks, dict(connection.execute("SELECT id, expires FROM used").fetchall()), damage)
 
 
@@ -204,6 +237,7 @@ def _begin(
         EpochStarted(
             epoch=epoch,
             reason=reason,
+            box=box,
             predecessor=old.id if old else "",
             predecessor_last=old.last if old else 0,
             predecessor_head=_head(connection, old) if old else "",
@@ -223,11 +257,12 @@ def _begin(
         )
     chain = Chain(epoch, number)
     rows = [chain.link(note(event)) for event in events]
+    told = (epoch, box, rows[0][3], reason, old.id if old else "", old.last if old else 0)
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
-            "INSERT INTO epoch (number, id, box, created, reason, predecessor) VALUES (?, ?, ?, ?, ?, ?)",
-            (number, epoch, box, rows[0][3], reason, old.id if old else ""),
+            "INSERT " + tables.INSERT_EPOCH,
+            (number, *told, seal(number, *told)),
         )
         connection.executemany(tables.INSERT_EVENT, rows)
         connection.execute(tables.SET_META, ("host", host))
@@ -272,14 +307,8 @@ def _epochs(connection: sqlite3.Connection) -> tuple[Epoch, ...]:
 
 def bounds(connection: sqlite3.Connection, number: int) -> tuple[int, int]:
     """The lowest and highest sequence number of an epoch."""
-    ends: list[int] = []
-    for table in ("event", "bare"):
-        for which in ("min", "max"):
-            (where,) = connection.execute(
-                f"SELECT {which}(place) FROM {table} WHERE place BETWEEN ? AND ?", (place(number, 0), place(number + 1, 0) - 1)
-            ).fetchone()
-            ends += [] if where is None else [seq_of(where)]
-    return (min(ends), max(ends)) if ends else (0, 0)
+    low, high = connection.execute(tables.SELECT_BOUNDS, (place(number, 0), place(number + 1, 0) - 1)).fetchone()
+    return (0, 0) if low is None else (seq_of(low), seq_of(high))
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -312,11 +341,11 @@ def write_witness(path: Path, witness: Witness) -> None:
     """Replace `journal.epoch`, durably."""
     target = witness_path(path)
     beside = target.with_name(target.name + ".new")
-    with open(beside, "wb") as file:
+    with beside.open("wb") as file:
         file.write(json.dumps(msgspec.to_builtins(witness)).encode())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, target)
+    beside.replace(target)
     sync_folder(path.parent)
 
 

@@ -20,7 +20,7 @@ Value = int | float | str | bytes | None
 Record = tuple[int, list[Value]]  # rowid, columns
 
 
-def records(page: bytes, first: bool, fetch: Callable[[int], bytes]) -> Iterator[Record]:
+def records(page: bytes, fetch: Callable[[int], bytes], *, first: bool) -> Iterator[Record]:
     """The records of one page, none if it is no leaf. `first`: it is page 1; `fetch` gives overflow pages.
 
     Raises nothing: a cell that makes no sense is left out.

@@ -37,7 +37,8 @@ def open_sound(path: Path, box: str, host: str, note: Note, suspect: str = "") -
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         witness = opening.witness_of(path) or Witness(epoch="", number=0, box=box)
-        aside = path.with_name(f"journal.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(2).hex()}.db")
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        aside = path.with_name(f"journal.damaged-{stamp}-{os.urandom(2).hex()}.db")
         opening.write_witness(path, replace(witness, aside=aside.name, damage=damage))
         _carry_out(path)
     return opening.prepare(path, box, host, note)
@@ -61,13 +62,13 @@ def carry_out(path: Path) -> None:
         return
     aside, new = path.with_name(witness.aside), path.with_name(path.name + ".new")
     if not aside.exists():
-        os.rename(path, aside)
+        path.rename(aside)
     if not path.exists():
         if tables.wal(path).exists() and not tables.wal(aside).exists():
-            os.rename(tables.wal(path), tables.wal(aside))
+            tables.wal(path).rename(tables.wal(aside))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
         salvage.build(aside, new, witness)
-        os.replace(new, path)
+        new.replace(path)
         opening.sync_folder(path.parent)
     opening.write_witness(path, replace(witness, aside="", damage=""))
     _forget_old(path.parent)

@@ -12,6 +12,7 @@ prefix, and there is none yet.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,7 +23,10 @@ from gateway.journal.event import Event, Importance
 
 ZERO = "0" * 64
 MAX_BODY = 64 * 1024
+#: What `noted` raises for what is no event, or none that can be written.
+UNFIT = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)
 _SEQ_BITS = 40
+_LATEST = 1 << 53  # microseconds: the year 2255
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -128,34 +132,55 @@ class Chain:
         return Chain(self.epoch, self.number, self.seq, self.head)
 
 
-def head_of(previous: str, epoch: str, seq: int, type_: str, at: str, trusted: bool, body_sha256: str) -> str:
+def head_of(
+    previous: str,
+    epoch: str,
+    seq: int,
+    type_: str,
+    at: str,
+    trusted: bool,  # noqa: FBT001  (the order of the hashed text)
+    body_sha256: str,
+) -> str:
     """The hash of a header. Receivers compute it too; `previous` and `body_sha256` are hex."""
     header = f"loumen-journal-1\n{previous}\n{epoch}\n{seq}\n{type_}\n{at}\n{int(trusted)}\n{body_sha256}"
     return hashlib.sha256(header.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def row_of(stored: Stored, epoch: str) -> Row:
-    """A stored row with its head. A body that does not match its hash is damaged and is not shown."""
+def row_of(stored: Sequence[Any], epoch: str) -> Row:
+    """A stored row with its head. Total: what a damaged disk returns becomes a row whose head fits nothing.
+
+    A body that does not match its hash is damaged and is not shown.
+    """
     where, type_, _importance, at, trusted, body_sha256, previous, body = stored
-    if body is not None and hashlib.sha256(body).digest() != body_sha256:
+    if body is not None and (not isinstance(body, bytes) or hashlib.sha256(body).digest() != body_sha256):
         body = None
-    seq, time = seq_of(where), iso(at)
-    head = head_of(previous.hex(), epoch, seq, type_, time, bool(trusted), body_sha256.hex())
+    seq, time = seq_of(where), iso(at if isinstance(at, int) else 0)
+    digest, before = _hex(body_sha256), _hex(previous)
+    head = head_of(before, epoch, seq, str(type_), time, bool(trusted), digest)
     return Row(
         epoch=epoch,
         seq=seq,
-        type=type_,
+        type=str(type_),
         at=time,
         trusted=bool(trusted),
         body=body,
-        body_sha256=body_sha256.hex(),
-        previous=previous.hex(),
+        body_sha256=digest,
+        previous=before,
         head=head,
     )
 
 
-def noted(event: Event, wall: datetime, trusted: bool) -> Noted:
-    """Encode an event. Raises TypeError, ValueError, OverflowError or RecursionError for one that cannot be."""
+def seal(*values: str | int) -> str:
+    """A short checksum for the few rows outside the chain that must not be believed when damaged."""
+    return hashlib.sha256("\n".join(map(str, values)).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _hex(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else ""
+
+
+def noted(event: Event, wall: datetime, *, trusted: bool) -> Noted:
+    """Encode an event. Raises one of UNFIT when that is not possible."""
     body = msgspec.json.encode(event)
     if len(body) > MAX_BODY:
         raise ValueError(f"an event of {len(body)} bytes; at most {MAX_BODY} are kept")
@@ -180,5 +205,6 @@ def microseconds(wall: datetime) -> int:
 
 
 def iso(at: int) -> str:
-    """UTC with offset, always with microseconds: it is hashed."""
+    """UTC with offset, always with microseconds: it is hashed. What is no time of ours becomes 1970."""
+    at = at if 0 <= at < _LATEST else 0
     return (_ORIGIN + timedelta(microseconds=at)).isoformat(timespec="microseconds")

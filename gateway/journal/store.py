@@ -27,7 +27,7 @@ from gateway.errors import AlreadyUsed, JournalDown, N_
 from gateway.journal import opening, quarantine, retention
 from gateway.journal.event import Event
 from gateway.journal.file import JournalFile
-from gateway.journal.rows import Epoch, Noted, Position, Row, iso, microseconds, noted, place
+from gateway.journal.rows import UNFIT, Epoch, Noted, Position, Row, iso, microseconds, noted, place
 from gateway.journal.verify import Verification, verify_apart
 from gateway.journal.waiting import Drops, Entry, Waiting
 from gateway.journal.writer import SLOW, Writer
@@ -63,7 +63,9 @@ class Journal:
         self.head: Position | None = None  # the newest durable event
         self._path, self._clock, self._settings, self._host = path, clock, settings, host
         self._waiting, self._drops = Waiting(), Drops()
-        self._writer = Writer(path, self._open, self._noted, self._microseconds, self._waiting, self._drops, self._committed)
+        self._writer = Writer(
+            path, self._open, self._noted, self._microseconds, self._waiting, self._drops, self._committed
+        )
         self._used: dict[str, str] = {}
         self._using: set[str] = set()
         self._marks: dict[str, Position] = {}
@@ -77,16 +79,14 @@ class Journal:
         """Take an event; it will be written in its turn. Never blocks, never raises."""
         try:
             entry = Entry(self._noted(event))
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except UNFIT as error:
             log.error("an event cannot be written: %s: %s", type(event).__name__, error)
             self._drops.count("invalid", _type_of(event), self._microseconds())
         else:
             self._put(entry)
         self._writer.wake()
 
-    async def record(
-        self, event: Event, *, once: str = "", expires: str = "", within: float | None = None
-    ) -> Position:
+    async def record(self, event: Event, *, once: str = "", expires: str = "", within: float | None = None) -> Position:
         """Write an event and return when it is durable.
 
         `once` is an id that may be used one single time, across restarts; its mark is in the same
@@ -171,8 +171,10 @@ class Journal:
     # --- life
 
     async def start(self) -> None:
-        """Open the file and begin to write what was noted. Never raises for a damaged or absent disk:
-        the journal is then 'down', and goes on trying."""
+        """Open the file and begin to write what was noted.
+
+        Never raises for a damaged file or an absent disk: the journal is then 'down' and goes on trying.
+        """
         await self._writer.ensure_open()
         self._task = asyncio.get_running_loop().create_task(self._supervise(), name="journal writer")
 
@@ -232,7 +234,7 @@ class Journal:
 
     def _noted(self, event: Event) -> Noted:
         wall, trusted = self._wall()
-        return noted(event, wall, trusted)
+        return noted(event, wall, trusted=trusted)
 
     def _wall(self) -> tuple[datetime, bool]:
         try:
@@ -298,9 +300,10 @@ class Journal:
         return self.head is not None and (position is None or self._order(self.head) > self._order(position))
 
     def _down(self, error: str = "") -> JournalDown:
-        facts = self._writer.facts or {"error": error}
         what = self._writer.problem or N_("the journal does not answer: {error}")
-        return JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), **{"error": error, **facts})
+        down = JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), error=error)
+        down.facts.update(self._writer.facts)
+        return down
 
     async def _forget_used(self, file: JournalFile, now: Now) -> None:
         day_ago = now.wall - timedelta(days=1)

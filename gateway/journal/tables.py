@@ -8,13 +8,14 @@ box that is rolled back to the release before goes on in the same file.
     bare    rows whose bodies retention removed (the pages of `event` that fall free are used again)
     epoch   the lives of this file; `place` = epoch number << 40 | seq orders all rows
     lost    ranges that are known to be unreadable since a damaged file was set aside
-    mark    how far each reader has come
+    mark    how far each reader has come (`seal`: a checksum, for a mark that is wrong loses events)
     used    ids of single-use commands
     meta    host (fingerprint of the machine), open (1 while a daemon writes), pending (an epoch to begin)
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -26,30 +27,68 @@ _STEPS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
     CREATE TABLE epoch (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, box TEXT NOT NULL,
-        created INTEGER NOT NULL, reason TEXT NOT NULL, predecessor TEXT NOT NULL DEFAULT '');
+        created INTEGER NOT NULL, reason TEXT NOT NULL, predecessor TEXT NOT NULL DEFAULT '',
+        predecessor_last INTEGER NOT NULL DEFAULT 0, seal TEXT NOT NULL);
     CREATE TABLE event (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
         at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL,
         body BLOB NOT NULL);
     CREATE TABLE bare (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
         at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL);
     CREATE TABLE lost (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
-    CREATE TABLE mark (name TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL);
+    CREATE TABLE mark (name TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+        seal TEXT NOT NULL);
     CREATE TABLE used (id TEXT PRIMARY KEY, expires TEXT NOT NULL, at INTEGER NOT NULL);
     """,
 )
 
 HEADER = "place, type, importance, at, trusted, body_sha256, previous"
-INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+REPLACE_EVENT = INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE", 1)
+REPLACE_BARE = f"INSERT OR REPLACE INTO bare ({HEADER}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+MAKE_BARE = f"INSERT INTO bare ({HEADER}) SELECT {HEADER} FROM event WHERE place = ?"  # noqa: S608
 INSERT_USED = "INSERT OR REPLACE INTO used (id, expires, at) VALUES (?, ?, ?)"
-INSERT_MARK = "INSERT OR REPLACE INTO mark (name, epoch, seq) VALUES (?, ?, ?)"
+INSERT_MARK = "INSERT OR REPLACE INTO mark (name, epoch, seq, seal) VALUES (?, ?, ?, ?)"
+INSERT_EPOCH = (
+    "INTO epoch (number, id, box, created, reason, predecessor, predecessor_last, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 SET_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
-#: Rows between two places, bodies where they are left; parameters: low, high, limit.
-SELECT_ROWS = f"""
-    SELECT * FROM (SELECT {HEADER}, body FROM event WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3)
-    UNION ALL
-    SELECT * FROM (SELECT {HEADER}, NULL FROM bare WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3)
-    ORDER BY 1 LIMIT ?3
+LAST_EVENTS = f"SELECT {HEADER}, body FROM event ORDER BY place DESC LIMIT ?"  # noqa: S608
+LAST_BARE = f"SELECT {HEADER}, NULL FROM bare ORDER BY place DESC LIMIT ?"  # noqa: S608
+_SELECT = f"""
+    SELECT * FROM
+        (SELECT {HEADER}, body FROM event WHERE place BETWEEN ?1 AND ?2 ORDER BY place WAY LIMIT ?3)
+    UNION ALL SELECT * FROM
+        (SELECT {HEADER}, NULL FROM bare WHERE place BETWEEN ?1 AND ?2 ORDER BY place WAY LIMIT ?3)
+    ORDER BY 1 WAY LIMIT ?3
+"""  # noqa: S608
+#: Rows between two places, with the bodies that are left; parameters: low, high, limit.
+SELECT_ROWS = _SELECT.replace(" WAY LIMIT", " ASC LIMIT")
+SELECT_ROWS_DOWN = _SELECT.replace(" WAY LIMIT", " DESC LIMIT")
+#: Events whose bodies may go; parameters: highest place, age limit or NULL, importance or NULL, how many.
+SELECT_OLDEST = """
+    SELECT place, type FROM event
+    WHERE place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)
+    ORDER BY place LIMIT ?4
 """
+IS_LOST = "SELECT 1 FROM lost WHERE first <= ?1 AND last >= ?2"
+#: The ends of an epoch; parameters: its lowest and highest possible place.
+SELECT_BOUNDS = """
+    SELECT min(low), max(high) FROM (
+        SELECT min(place) AS low, max(place) AS high FROM event WHERE place BETWEEN ?1 AND ?2
+        UNION ALL SELECT min(place), max(place) FROM bare WHERE place BETWEEN ?1 AND ?2)
+"""
+#: What must compile for a file to be usable.
+EVERY = (
+    INSERT_EVENT,
+    MAKE_BARE,
+    INSERT_USED,
+    INSERT_MARK,
+    "INSERT " + INSERT_EPOCH,
+    SET_META,
+    SELECT_ROWS,
+    SELECT_OLDEST,
+    IS_LOST,
+)
 
 WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -64,9 +103,15 @@ READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -500")
 def connect(path: Path) -> sqlite3.Connection:
     """A writing connection for work at opening, in manual transactions."""
     connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    connection.text_factory = text
     for pragma in WRITER_PRAGMAS:
         connection.execute(pragma)
     return connection
+
+
+def text(raw: bytes) -> str:
+    """Text as read: damaged letters must not raise, the hashes tell."""
+    return raw.decode(errors="replace")
 
 
 def read_only(path: Path) -> str:
@@ -77,6 +122,11 @@ def read_only(path: Path) -> str:
 def wal(path: Path) -> Path:
     """The write-ahead log beside a database."""
     return path.with_name(path.name + "-wal")
+
+
+def parameters(statement: str) -> int:
+    """How many values a statement takes; numbered places (?1) count once."""
+    return statement.count("?") if "?1" not in statement else max(int(n) for n in re.findall(r"\?(\d)", statement))
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -52,6 +52,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def verify_file(path: Path) -> Verification:
     """Check the file at `path`. Raises sqlite3.Error when it cannot be read at all."""
     with closing(sqlite3.connect(tables.read_only(path), uri=True, timeout=5.0)) as connection:
+        connection.text_factory = tables.text
         checker = _Checker(connection)
         try:
             checker.check()
@@ -104,10 +105,12 @@ class _Checker:
         for (line,) in self._connection.execute(f"PRAGMA integrity_check({MOST_FAULTS})").fetchall():
             if line != "ok":
                 self.add("", 0, N_("the database says: {line}"), line=str(line))
-        epochs = self._connection.execute("SELECT number, id FROM epoch ORDER BY number").fetchall()
-        for number, epoch in epochs:
+        select = "SELECT number, id, predecessor, predecessor_last FROM epoch ORDER BY number"
+        epochs = self._connection.execute(select).fetchall()
+        told = {predecessor: last for _number, _epoch, predecessor, last in epochs}
+        for number, epoch, _predecessor, _last in epochs:
             self._epochs += 1
-            self._check_epoch(number, epoch)
+            self._check_epoch(number, epoch, told.get(epoch, 0))
         (strays,) = self._connection.execute(
             "SELECT count(*) FROM (SELECT place FROM event UNION ALL SELECT place FROM bare)"
             " WHERE place >> 40 NOT IN (SELECT number FROM epoch)"
@@ -115,7 +118,8 @@ class _Checker:
         if strays:
             self.add("", 0, N_("{count} rows belong to no epoch"), count=strays)
 
-    def _check_epoch(self, number: int, epoch: str) -> None:
+    def _check_epoch(self, number: int, epoch: str, told: int) -> None:
+        """`told` is the epoch's last sequence number as the next epoch knows it."""
         holes = [
             (seq_of(first), seq_of(last))
             for first, last in self._connection.execute(
@@ -138,8 +142,8 @@ class _Checker:
             if has_body and row.body is None:
                 self.add(epoch, row.seq, N_("the body does not match its hash: it was changed"))
             seq, head = row.seq, row.head
-        if seq == 0:
-            self.add(epoch, 0, N_("the epoch has no rows"))
+        if told > seq and not _covered(seq + 1, told, holes):
+            self.add(epoch, seq + 1, N_("rows {first} to {last} are missing"), first=seq + 1, last=told)
 
     def _each_row(self, number: int, epoch: str) -> Iterator[tuple[Row, bool]]:
         low, high = place(number, 0), place(number + 1, 0) - 1
@@ -164,7 +168,7 @@ def main() -> int:
     try:
         result = verify_file(Path(sys.argv[1]))
     except sqlite3.Error as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.buffer.write(msgspec.json.encode(result))
     return 0

@@ -20,13 +20,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import JournalDown, N_
 from gateway.journal import opening
 from gateway.journal.event import Event, Importance
 from gateway.journal.events import DropReason, JournalDropped
 from gateway.journal.file import JournalFile
-from gateway.journal.rows import Noted, Position, Stored, iso, number_of, place, seq_of
+from gateway.journal.rows import Noted, Position, Stored, iso, number_of, place, seal, seq_of
 from gateway.journal.waiting import Drops, Entry, Waiting
 
 log = logging.getLogger(__name__)
@@ -176,9 +177,7 @@ class Writer:
         finally:
             self._fail_waiters(entries, marks)
 
-    async def _write(
-        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
-    ) -> None:
+    async def _write(self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]) -> None:
         """One attempt at one transaction. `_turn` is held."""
         self._writing_since = asyncio.get_running_loop().time()
         try:
@@ -197,7 +196,7 @@ class Writer:
             await file.commit(
                 rows,
                 [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
-                [(name, position.epoch, position.seq) for name, (position, _waiters) in marks.items()],
+                [(name, *position, seal(name, *position)) for name, (position, _waiters) in marks.items()],
             )
         finally:
             self._writing_since = None
@@ -317,8 +316,10 @@ class Writer:
     ) -> None:
         """Whoever still waits for what was not written is told so (the journal is closing)."""
         down = JournalDown(N_("the journal could not be written before the stop"))
-        waiting = [entry.done for entry in entries if entry.done]
-        for waiter in [*waiting, *(waiter for _position, waiters in marks.values() for waiter in waiters)]:
+        waiting: list[asyncio.Future[Any]] = [entry.done for entry in entries if entry.done]
+        for _position, waiters in marks.values():
+            waiting += waiters
+        for waiter in waiting:
             if not waiter.done():
                 waiter.set_exception(down)
 
