@@ -163,7 +163,7 @@ class Faces:
 
     async def _withdraw_consent(self, person: str, actor: Actor) -> int:
         directory = self._directory
-        await self._people.row(person)
+        person_row = await self._people.row(person)
         self._show_consent(person, stands=False)
         standing = [row for row in await self._consent_rows(person) if row.withdrawn_at is None and row.purpose == FACE]
         if not standing:
@@ -178,6 +178,7 @@ class Faces:
         await directory.write(
             (rows.PUT_CONSENT, [sealed(row._replace(withdrawn_at=now)) for row in standing]),
             ("DELETE FROM faces WHERE person = ?", [(person,)]),
+            (rows.PUT_PERSON, self._people.taken_over(person_row)),
         )
         self._show_consent(person, stands=False)
         told = {"person": person, "actor": actor.id, "command_id": actor.command_id}
@@ -282,14 +283,17 @@ class Faces:
 
     async def _remove(self, person: str, faces: Sequence[str], actor: Actor) -> tuple[str, ...]:
         directory = self._directory
-        await self._people.row(person)
+        person_row = await self._people.row(person)
         stored = {line.id for line in await self.lines(person)}
         if unknown := [face for face in faces if face not in stored]:
             raise NotFound(N_("she has no face {face}"), mend=N_("see 'loumen face list'"), face=unknown[0][:64])
         gone = tuple(faces or sorted(stored))
         if gone:
             await directory.forbid([Revocation(kind="face", person=person, at=stamp(directory.wall()) or "", ids=gone)])
-            await directory.write(("DELETE FROM faces WHERE id = ?", [(face,) for face in gone]))
+            await directory.write(
+                ("DELETE FROM faces WHERE id = ?", [(face,) for face in gone]),
+                (rows.PUT_PERSON, self._people.taken_over(person_row)),
+            )
             directory.show()
             directory.note(FaceRemoved(person=person, faces=gone, actor=actor.id, command_id=actor.command_id))
         return gone

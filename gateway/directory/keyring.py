@@ -74,6 +74,7 @@ def prepare(folder: Path, box_key: bytes | None, forgotten: Collection[str]) -> 
         connection.execute("COMMIT")
     finally:
         connection.close()
+    fresh.with_name(fresh.name + "-journal").unlink(missing_ok=True)  # empty
     path.rename(aside)
     fresh.rename(path)
     erase(path.with_name(FILE + "-journal"))

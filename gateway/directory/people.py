@@ -250,6 +250,13 @@ class People:
             )
         )
 
+    def taken_over(self, row: PersonRow) -> list[PersonRow]:
+        """What to write so that a record from another box is this box's own: the sender no longer overrules us."""
+        if not row.origin.startswith("import:"):
+            return []
+        now = stamp(self._directory.wall()) or ""
+        return [sealed(row._replace(origin=BOX, version=row.version + 1, changed_at=now))]
+
     async def forget(self, people: Iterable[str], actor: Actor, *, by_platform: bool = False) -> list[str]:
         """Delete these people for ever; returns the ids that were there. Raises DirectoryDown."""
         return await self._directory.uninterrupted(self.forget_now(people, actor, by_platform=by_platform))

@@ -95,8 +95,12 @@ class Taking:
         known = await self._known([record.id for record in records])
         wanted = [record for record in records if self._judge(record, known.get(record.id), counts)]
         ciphers = await self._directory.keys.create(record.id for record in wanted)
+        consented_here = await self._consented_here(list(known))
         for record in wanted:
-            self._put(record, known.get(record.id), ciphers[record.id], batch, actor)
+            stands = record.id in consented_here or any(
+                consent.purpose == FACE and consent.withdrawn_at is None for consent in record.consents
+            )
+            self._put(record, known.get(record.id), ciphers[record.id], batch, actor, stands=stands)
             await asyncio.sleep(0)  # a door's turn between two people
         if not wanted:
             self._add_up(counts)
@@ -124,6 +128,15 @@ class Taking:
         sql = f"SELECT {PERSON_COLUMNS} FROM persons WHERE id IN ({marks}) LIMIT {len(ids)}"  # noqa: S608
         return {row.id: row for row in (PersonRow(*found) for found in await self._directory.read(sql, *ids))}
 
+    async def _consented_here(self, ids: Sequence[str]) -> set[str]:
+        """Who of them gave a consent to this box as well."""
+        marks = ", ".join("?" * len(ids))
+        sql = (
+            "SELECT person FROM consents WHERE purpose = ? AND withdrawn_at IS NULL AND origin != ? "  # noqa: S608
+            f"AND person IN ({marks}) LIMIT 10000"
+        )
+        return {person for (person,) in await self._directory.read(sql, FACE, self._origin, *ids)} if ids else set()
+
     def _judge(self, record: BundledPerson, known: PersonRow | None, counts: Counts) -> bool:
         if record.id in self._directory.keys.forgotten:
             counts.refused.append((record.id, N_("forgotten on this box: she is not brought back")))
@@ -148,7 +161,16 @@ class Taking:
             return False
         return True
 
-    def _put(self, record: BundledPerson, known: PersonRow | None, cipher: Cipher, batch: _Batch, actor: Actor) -> None:
+    def _put(
+        self,
+        record: BundledPerson,
+        known: PersonRow | None,
+        cipher: Cipher,
+        batch: _Batch,
+        actor: Actor,
+        *,
+        stands: bool,
+    ) -> None:
         now = stamp(self._directory.wall()) or ""
         row = sealed(
             PersonRow(
@@ -177,7 +199,6 @@ class Taking:
             )
             for face in record.faces
         ]
-        stands = any(consent.purpose == FACE and consent.withdrawn_at is None for consent in record.consents)
         rights = rights_of(row, face=stands)
         batch.rights.append(rights)
         told = {"person": row.id, "origin": self._origin, "version": row.version}
