@@ -18,6 +18,7 @@ from drivers.interfaces import Bias, Edge, GpioDriver, InputLine, InputSpec, Out
 
 OUT, IN, OTHER = 17, 22, 23
 DEBOUNCE = 0.08
+LATE = 0.2  # seconds by which a busy machine may be late; how late the loop itself may be is proved in virtual time
 
 
 class Bench(Protocol):
@@ -25,7 +26,7 @@ class Bench(Protocol):
 
     chip: str
     lines: int
-    grain: float  # seconds by which this bench's clocks, timers and eyes may be late
+    grain: float  # seconds by which this bench's clocks and eyes may be off
     keeps: int  # edges that wait for a slow reader, at most
 
     def driver(self) -> GpioDriver:
@@ -135,7 +136,7 @@ class GpioContract:
             assert line.energised
             await bench.reaches(OUT, True)
             ended = await bench.reaches(OUT, False)
-            assert 0.2 - bench.grain <= ended - began <= 0.2 + bench.grain
+            assert 0.2 - bench.grain <= ended - began <= 0.2 + LATE
             assert not line.energised
 
         run(scenario())
@@ -159,7 +160,7 @@ class GpioContract:
             while not waiting.done():
                 line.pulse(0.25)
                 await asyncio.wait([waiting], timeout=0.02)
-            assert await waiting - began <= 0.3 + bench.grain
+            assert await waiting - began <= 0.3 + LATE
             line.rest()
 
         run(scenario())
@@ -173,7 +174,7 @@ class GpioContract:
             line.pulse(0.05)
             await bench.reaches(OUT, True)
             ended = await bench.reaches(OUT, False)
-            assert 0.3 - bench.grain <= ended - began <= 0.3 + bench.grain
+            assert 0.3 - bench.grain <= ended - began <= 0.3 + LATE
 
         run(scenario())
         assert [level for _, level in bench.changes(OUT)] == [True, False]
@@ -211,14 +212,16 @@ class GpioContract:
     def test_must_stamp_edges_with_their_own_time_even_when_handed_over_late(self, bench: Bench) -> None:
         async def scenario() -> None:
             line = self.claim_input(bench)
-            began = time.monotonic()
+            set_at = []
             for level in (True, False, True):
+                set_at.append(time.monotonic())
                 bench.set(IN, level)
                 time.sleep(3 * bench.grain)  # noqa: ASYNC251  (the reader is late: that is what is tested)
+            set_at.append(time.monotonic())
             edges = await following(line, 3)
             assert [edge.active for edge in edges] == [True, False, True]
-            for count, edge in enumerate(edges):
-                assert abs(edge.at - began - count * 3 * bench.grain) <= 1.5 * bench.grain
+            for edge, earliest, latest in zip(edges, set_at, set_at[1:], strict=False):
+                assert earliest <= edge.at <= latest
 
         run(scenario())
 
