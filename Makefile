@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 MODELS := $(wildcard gateway/vision/models.py models/manifest.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint bench nightly lock clean
+.PHONY: help .venv demo test lint style layout types imports catalogue bench nightly lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -56,11 +56,22 @@ demo: .venv
 test:
 	@$(PYTHON) tests/stages.py
 
-lint: .venv
+# One target a tool, so that `make -k lint` hears all of them.
+lint: style layout types imports catalogue
+
+style: .venv
 	$(BIN)/ruff check .
+
+layout: .venv
 	$(BIN)/ruff format --check .
+
+types: .venv
 	$(BIN)/mypy
+
+imports: .venv
 	$(BIN)/lint-imports
+
+catalogue: .venv
 	$(if $(wildcard gateway/locale/check.py),$(BIN)/python -m gateway.locale.check)
 
 bench: .venv

@@ -121,7 +121,7 @@ def kernel_in_the_background() -> Iterator[Callable[[], bool]]:
 
 def short(stages: Stages, *, ready: Callable[[], bool]) -> None:
     """Tiers 1 to 3 and the short form of 4."""
-    stages.stage("lint", lambda: command("make", "--no-print-directory", "lint"))
+    stages.stage("lint", lambda: command("make", "--no-print-directory", "--keep-going", "lint"))
     stages.stage("rules and services", lambda: stages.pytest("tests", "--ignore=tests/real", *PARALLEL))
     stages.stage("waiting for the kernel", ready)
     stages.stage("real parts", lambda: stages.pytest("tests/real", "-m", "not kernel and not nightly"))
