@@ -90,7 +90,7 @@ EVERY = (
     IS_LOST,
 )
 
-WRITER_PRAGMAS = (
+WRITER_PRAGMAS: tuple[str, ...] = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 0",  # the writer checkpoints when it chooses, and counts what that costs
