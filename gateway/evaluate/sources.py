@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from gateway.errors import BadRequest, N_
 
@@ -28,10 +30,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Pictures by name order, and pairs of their places with whether they are of one person."""
+    """Pictures, and pairs of their places (`first`, `second`) with whether they are of one person."""
 
     pictures: list[Picture]
-    pairs: list[tuple[int, int, bool]]
+    first: npt.NDArray[np.intp]
+    second: npt.NDArray[np.intp]
+    same: npt.NDArray[np.bool_]
 
 
 def of_folder(folder: Path) -> Source:
@@ -56,10 +60,9 @@ def of_folder(folder: Path) -> Source:
             where=str(folder),
             mend=N_("put pictures named person_number.ext into it"),
         )
-    pairs = [
-        (a, b, pictures[a].person == pictures[b].person) for a, b in itertools.combinations(range(len(pictures)), 2)
-    ]
-    return Source(pictures, pairs)
+    first, second = np.triu_indices(len(pictures), 1)
+    people = np.array([picture.person for picture in pictures])
+    return Source(pictures, first, second, people[first] == people[second])
 
 
 def of_pairs(file: Path, images: Path) -> Source:
@@ -88,7 +91,8 @@ def of_pairs(file: Path, images: Path) -> Source:
         pairs.append((both[0], both[1], decision))
     if not pairs:
         raise BadRequest(N_("the file has no pairs"), where=str(file), mend=N_("add a line for each pair"))
-    return Source(pictures, pairs)
+    first, second, same = zip(*pairs, strict=True)
+    return Source(pictures, np.array(first, np.intp), np.array(second, np.intp), np.array(same, bool))
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -67,9 +67,7 @@ class Gallery:
         if not self._people:
             return []
         query = np.asarray(vector, np.float32).reshape(DIMS)
-        squares = self._matrix @ (-2 * query)
-        squares += self._squares
-        scores = self._scores(squares, float(query @ query))
+        scores = self._all(query)
         few = min(2, len(scores))
         best = np.argpartition(scores, few - 1)[:few]
         found = [Near(self._people[place], self._exact(int(place), query)) for place in best]
@@ -91,11 +89,19 @@ class Gallery:
         for row, place in enumerate(chosen):
             rows = [start + place for start, count in zip(starts, self._layers, strict=True) if place < count]
             query = self._matrix[rows[:pooled]].mean(axis=0)
-            squares = self._matrix @ (-2 * query)
-            squares += self._squares
-            found[row] = self._scores(squares, float(query @ query))[chosen]
+            found[row] = self._all(query)[chosen]
             found[row, row] = np.nan
         return found
+
+    def scores(self, vector: npt.ArrayLike) -> dict[str, float]:
+        """Everybody's score."""
+        query = np.asarray(vector, np.float32).reshape(DIMS)
+        return dict(zip(self._people, self._all(query).tolist(), strict=True)) if self._people else {}
+
+    def _all(self, query: Vector) -> Vector:
+        squares = self._matrix @ (-2 * query)
+        squares += self._squares
+        return self._scores(squares, float(query @ query))
 
     def _scores(self, squares: Vector, query: float) -> Vector:
         """The mean of the two smallest distances a person; `squares` are all short of the query's own."""

@@ -121,6 +121,26 @@ def put(model: Optional, where: Path | None) -> Path | None:
     return checked(model, where)
 
 
+def put_in_place(file: Path, where: Path) -> Optional:
+    """Copy an optional model that somebody has got into a folder, if it is the manifest's. Raises ModelError."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            N_("the file cannot be read: {error}"), where=str(file), mend=N_("check the path"), error=error.strerror
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    for model in manifest().optional:
+        if model.sha256 == found:
+            write(where / model.file, data)
+            return model
+    raise ModelError(
+        N_("this file is none of the manifest's optional models"),
+        where=str(file),
+        mend=N_("see `loumen model list --json` for their names and SHA-256"),
+    )
+
+
 def prepare(where: Path | None = None, note: Callable[[str, State], None] = lambda _name, _state: None) -> list[str]:
     """Make what is not there, or not right; returns the names of what was made. Raises ModelError."""
     where = where or folder()

@@ -1,0 +1,107 @@
+"""`loumen evaluate`: measure recognition on labelled pictures. No config, no daemon."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import BadRequest, N_
+
+if TYPE_CHECKING:
+    from gateway.cli.shell import Shell
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="WHAT")
+    faces = verbs.add_parser("faces", help=N_("error rates, the door's figure and the speed of a face engine"))
+    source = faces.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pairs", type=Path, metavar="FILE.csv", help=N_("columns file_x,file_y,Decision (Yes, No)"))
+    source.add_argument("--folder", type=Path, metavar="DIR", help=N_("pictures named person_number.ext; all pairs"))
+    faces.add_argument("--images", type=Path, metavar="DIR", help=N_("where the pictures of --pairs lie"))
+    faces.add_argument(
+        "--engine", choices=("onnx", "face-recognition"), default="onnx", help=N_("the engine to measure")
+    )
+    faces.add_argument(
+        "--detector",
+        choices=("yunet", "blazeface"),
+        default="",
+        help=N_("insist on one of the onnx engine's detectors"),
+    )
+    faces.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help=N_("where models lie that no package carries (else LOUMEN_MODELS, else ../shared/models)"),
+    )
+    faces.add_argument("--gallery", type=_positive, metavar="N", help=N_("also tell the rates of a door of N people"))
+    faces.add_argument(
+        "--fpir", type=_rate, default=0.001, metavar="RATE", help=N_("stated false-positive rate at a door (0.001)")
+    )
+    faces.add_argument("--scores", type=Path, metavar="FILE", help=N_("write one row a pair"))
+
+
+def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    if arguments.pairs is not None and arguments.images is None:
+        raise BadRequest(N_("--pairs needs --images"), mend=N_("name the folder in which the pictures lie"))
+    if arguments.engine != "onnx" and arguments.detector:
+        raise BadRequest(
+            N_("--detector belongs to the engine onnx"), mend=N_("leave it out, or measure the engine onnx")
+        )
+    return _faces(arguments, shell)
+
+
+def _faces(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.vision import threads
+
+    threads.one()
+    from gateway.evaluate import faces, sources
+    from gateway.vision import engines
+
+    if arguments.folder is not None:
+        source = sources.of_folder(arguments.folder)
+    else:
+        source = sources.of_pairs(arguments.pairs, arguments.images)
+    engine = engines.load(arguments.engine, extra_models=extra_models(arguments.models), detector=arguments.detector)
+    with shell.progress(N_("pictures"), len(source.pictures)) as advance:
+        measured = faces.measure(engine, source, advance)
+    made = faces.report(engine, source, measured, arguments.fpir, arguments.gallery)
+    if arguments.scores is not None:
+        faces.write_scores(arguments.scores, source, made)
+    shell.out(made.document, lambda: _tell(made.document, shell))
+    return shell.done()
+
+
+def extra_models(given: Path | None) -> Path | None:
+    """Where YuNet may lie: as given, LOUMEN_MODELS, ../shared/models beside the checkout. Raises BadRequest."""
+    if given is None and (named := os.environ.get("LOUMEN_MODELS")):
+        given = Path(named)
+    if given is not None:
+        if not given.is_dir():
+            raise BadRequest(
+                N_("there is no such folder"), where=str(given), mend=N_("name the folder in which the models lie")
+            )
+        return given
+    beside = Path(__file__).parents[2].parent / "shared" / "models"
+    return beside if beside.is_dir() else None
+
+
+def _tell(document: dict[str, object], shell: Shell) -> None:
+    from gateway.evaluate.words import rows
+
+    shell.table((N_("what"), N_("figure"), N_("95 % interval")), rows(document, shell.translate))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 0.1:
+        raise argparse.ArgumentTypeError("a rate above 0 and below 0.1")
+    return number
