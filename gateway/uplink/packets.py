@@ -280,6 +280,9 @@ def _read_properties(body: _Body) -> dict[int, int]:
     return numbers
 
 
+_FROM_A_BROKER = {Kind.CONNACK, Kind.PUBLISH, Kind.PUBACK, Kind.SUBACK, Kind.PINGRESP, Kind.DISCONNECT}
+
+
 @dataclass
 class Reader:
     """Collects what a broker sends, gives whole packets. Raises Garbage, and nothing else."""
@@ -297,6 +300,8 @@ class Reader:
 
     def _whole(self) -> tuple[int, bytes] | None:
         """The first byte and the body of the next packet, when all of it is there."""
+        if self._waiting and self._waiting[0] >> 4 not in _FROM_A_BROKER:
+            raise Garbage(f"a packet of type {self._waiting[0] >> 4}, which no broker sends to this client")
         length = 0
         for index, shift in enumerate((0, 7, 14, 21), start=1):
             if len(self._waiting) <= index:
@@ -336,8 +341,8 @@ def _decode(first: int, data: bytes, version: Version) -> Received:
             return Pingresp()
         case Kind.DISCONNECT if version == 5:
             return Disconnect(body.number(1) if body.left else 0)
-        case kind:
-            raise Garbage(f"a packet of type {kind}, which no broker sends to this client")
+        case _:
+            raise Garbage("a good-bye, which 3.1.1 does not know")
 
 
 def _decode_connack(body: _Body, version: Version) -> Connack:

@@ -168,8 +168,8 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def desk(authority: Authority) -> AsyncIterator[DeskService]:
-    service = DeskService(authority, backoff_max=0.3)
+async def desk(authority: Authority, *, tls: bool = True) -> AsyncIterator[DeskService]:
+    service = DeskService(authority, backoff_max=0.3, tls=tls)
     running = asyncio.create_task(service.run())
     try:
         yield service

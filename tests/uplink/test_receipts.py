@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_ranges_are_a_set(pairs: list[tuple[int, int]]) -> None:
     assert len(ranges) == len(numbers)
     assert ranges.highest == max(numbers, default=None)
     edges = list(ranges)
-    assert all(last + 1 < following for (_, last), (following, _) in zip(edges, edges[1:], strict=False))
+    assert all(last + 1 < following for (_, last), (following, _) in pairwise(edges))
     through = ranges.through(1)
     assert set(range(1, through + 1)) <= numbers
     assert through + 1 not in numbers
