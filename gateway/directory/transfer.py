@@ -323,6 +323,9 @@ async def _child(module: str, order: Order) -> AsyncIterator[asyncio.subprocess.
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        assert process.stdout is not None
+        while await process.stdout.read(65536):  # what it had said already: the pipe closes when it is empty
+            pass
         await process.wait()
 
 
