@@ -34,6 +34,7 @@ from gateway.vision.protocol import (
     Candidates,
     Enrol,
     Enrolled,
+    Exit,
     FromWorker,
     Garbage,
     Heartbeat,
@@ -48,6 +49,19 @@ GROUP = "doors"
 LATE = 5.0  # seconds after which a candidate is of no use
 START_WITHIN = 60.0  # seconds a worker may take to load its models
 PER_FILE = 5.0  # seconds an enrolment may take a picture
+#: What a technician is told of the worker's last end.
+ENDS = {
+    "hung": N_("it gave no sign of life and was killed"),
+    "garbage": N_("it said what is no message and was killed"),
+    "slow": N_("it did not read what it was sent and was killed"),
+    "closed": N_("it closed its connection"),
+    "signal 9": N_("it was killed from outside, or the machine ran out of memory"),
+    "signal 11": N_("it crashed"),
+    f"exit {Exit.GARBAGE}": N_("it could not read what the daemon sent: both must be of one release"),
+    f"exit {Exit.CEILING}": N_("it needed more memory than vision.ceiling_mb allows"),
+    f"exit {Exit.MODELS}": N_("its engine or a model could not be loaded: `loumen model verify` says which"),
+    f"exit {Exit.SETTINGS}": N_("its settings were not the daemon's: it begins anew with these"),
+}
 log = logging.getLogger("loumen.vision")
 
 
@@ -62,7 +76,8 @@ class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, str] = {}
     cameras: tuple[protocol.CameraHealth, ...] = ()
     restarts: int = 0
-    last_end: str = ""  # why the worker ended last
+    last_end: str = ""  # why the worker ended last: "hung", "signal 9", "exit 11", "garbage: ..."
+    last_end_words: str = ""  # the same as a message id, for those it is known of
     heartbeat_age: float | None = None
     resident_kb: int = 0
     published: dict[str, int] = {}  # door -> generation the daemon wants in use
@@ -357,6 +372,7 @@ class VisionClient:
             engine=self._vision.engine,
             restarts=max(0, self._starts - 1),
             last_end=self._last_end,
+            last_end_words=ENDS.get(self._last_end.partition(":")[0], ""),
             published={door: message.generation for door, message in self._published.items()},
             dropped_late=self._late,
         )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from drivers import camera as cameras
+from drivers import registry
 from drivers.errors import CameraGone, LoumenError
 from drivers.interfaces import CameraDriver
 from gateway import __version__
@@ -49,16 +49,9 @@ log = logging.getLogger("loumen.vision")
 
 def open_camera(settings: schema.Camera) -> CameraDriver:
     """The driver of one camera."""
-    arguments = msgspec.structs.asdict(settings)
-    match settings:
-        case schema.V4l2Camera():
-            return cameras.V4l2Camera(**arguments)
-        case schema.RtspCamera():
-            return cameras.RtspCamera(**arguments)
-        case schema.FileCamera():
-            return cameras.FileCamera(**arguments)
-        case schema.FolderCamera():
-            return cameras.FolderCamera(**arguments)
+    driver = registry.camera(str(settings.__struct_config__.tag))
+    made: CameraDriver = driver(**msgspec.structs.asdict(settings))
+    return made
 
 
 class Worker:
@@ -68,6 +61,7 @@ class Worker:
         self._settings, self._computing = settings, computing
         self._galleries = Galleries(computing.engine.space, computing.compare)
         self._enroller = Enroller(computing.engine, computing.refusal, computing.load_picture, self._alike)
+        self._tasks: asyncio.TaskGroup | None = None
         self._enrolling: set[asyncio.Task[None]] = set()
         self._taps: dict[str, set[asyncio.Queue[Frame]]] = {name: set() for name in settings.cameras}
         engine = computing.engine
@@ -105,6 +99,7 @@ class Worker:
         process.notify("READY=1")
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 tasks.create_task(self._link.run())
                 tasks.create_task(self._beat())
                 for name, conf in self._settings.cameras.items():
@@ -158,7 +153,8 @@ class Worker:
         if isinstance(message, Gallery):
             self._galleries.take(message.door, message.generation, message.path, message.sha256)
             return
-        task = asyncio.create_task(self._enrol(message))
+        assert self._tasks is not None
+        task = self._tasks.create_task(self._enrol(message))  # a picture that breaks the engine ends the worker
         self._enrolling.add(task)
         task.add_done_callback(self._enrolling.discard)
 

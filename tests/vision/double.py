@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from drivers.camera import read_picture
+from drivers.pictures import read_picture
 from gateway.vision.computing import Computing
 from gateway.vision.engine import DLIB_SPACE, Embedded, Face, Frame, Vector
 from gateway.vision.gallery import Sealed

@@ -1,0 +1,143 @@
+"""The whole vision process with the real engine: a real face, from a picture in a folder to the daemon's callback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.config import schema
+from gateway.errors import LoumenError
+from gateway.vision import demo_faces, models
+from gateway.vision.client import VisionClient
+from tests.vision.running import Heard, running, until
+
+REAL = (sys.executable, "-m", "gateway.vision.worker")
+
+
+@pytest.fixture(scope="module")
+def faces() -> tuple[list[Path], Path]:
+    """Pictures of a resident, and one of a stranger; models are needed too."""
+    try:
+        content = models.manifest()
+        for name in ("dlib-resnet", "dlib-trees-5", "blazeface-full-range", "blazeface-short-range"):
+            models.checked(content.named(name), models.folder())
+        return demo_faces.resident_pictures(), demo_faces.stranger_pictures()[0]
+    except LoumenError as error:
+        pytest.skip(str(error))
+
+
+def show(picture: Path, folder: Path) -> None:
+    shutil.copy(picture, folder / f".{picture.name}")
+    (folder / f".{picture.name}").rename(folder / picture.name)
+
+
+async def enrolled(client: VisionClient, heard: Heard, pictures: list[Path]) -> int:
+    await until(lambda: client.up, heard, within=60)
+    answer = await client.enrol(files=pictures)
+    assert answer.refused == ()
+    generation = await client.publish_gallery("front", [("resident", vector) for vector in answer.embeddings])
+    await until(lambda: client.status().generations.get("front") == generation)
+    return generation
+
+
+def test_a_resident_is_told_and_a_stranger_is_not_taken_for_her(tmp_path: Path, faces: tuple[list[Path], Path]) -> None:
+    resident, stranger = faces
+
+    async def scenario() -> None:
+        async with running(tmp_path, worker=REAL, silent=10) as (client, heard):
+            generation = await enrolled(client, heard, resident[:2])
+            for picture, known in ((stranger, False), (resident[2], True), (resident[3], True)):
+                tracks = {told.track for told in heard.candidates}
+                show(picture, tmp_path / "porch")
+                await until(lambda seen=tracks: {told.track for told in heard.candidates} > seen, heard)  # type: ignore[misc]
+                told = heard.candidates[-1]
+                assert (told.generation, told.frames) == (generation, 3)
+                assert told.best[0].person == "resident"
+                assert (told.best[0].distance < told.threshold) is known, picture.name
+            status = client.status()
+            assert status.resident_kb < 250 * 1024
+            assert status.people == {"front": 1}
+            assert 0.2 < status.thresholds["front"] <= 0.45
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_killed_while_it_computes_is_back_and_recognises(
+    tmp_path: Path, faces: tuple[list[Path], Path]
+) -> None:
+    resident, _ = faces
+
+    async def scenario() -> None:
+        async with running(tmp_path, worker=REAL, silent=10) as (client, heard):
+            generation = await enrolled(client, heard, resident[:1])
+            show(resident[1], tmp_path / "porch")
+            await until(lambda: bool(heard.candidates), heard)
+            assert client.session is not None
+            os.kill(client.session.hello.pid, signal.SIGKILL)
+            await until(lambda: not client.up)
+            await until(lambda: client.status().generations.get("front") == generation, within=60)
+            before = len(heard.candidates)
+            show(resident[2], tmp_path / "porch")
+            await until(lambda: len(heard.candidates) > before, heard)
+            assert heard.candidates[-1].best[0].distance < heard.candidates[-1].threshold
+
+    asyncio.run(scenario())
+
+
+def test_bad_reference_pictures_are_refused_with_the_reason(tmp_path: Path, faces: tuple[list[Path], Path]) -> None:
+    resident, stranger = faces
+    import cv2
+    import numpy as np
+
+    first, second = (cv2.imread(str(picture)) for picture in (resident[0], stranger))
+    assert first is not None
+    assert second is not None
+    sides = [cv2.resize(picture, (500, 600)) for picture in (first, second)]
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack(sides))
+    cv2.imwrite(str(tmp_path / "blurred.png"), cv2.GaussianBlur(first, (0, 0), 25))
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((480, 640, 3), 120, np.uint8))
+    (tmp_path / "torn.jpg").write_bytes(resident[0].read_bytes()[:3000])
+
+    async def scenario() -> None:
+        async with running(tmp_path, worker=REAL, silent=10) as (client, heard):
+            await until(lambda: client.up, heard, within=60)
+            names = ("two.png", "blurred.png", "wall.png", "torn.jpg")
+            answer = await client.enrol(files=[tmp_path / name for name in names])
+            assert answer.embeddings == ()
+            assert answer.names == names
+            assert all(answer.refused)
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_without_its_models_is_told_as_the_reason(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        program = "import sys; sys.prefix = '/nowhere'; from gateway.vision import worker; sys.exit(worker.main())"
+        broken = (sys.executable, "-c", program)
+        async with running(tmp_path, worker=broken, vision=schema.Vision()) as (client, heard):
+            await until(lambda: client.status().last_end != "", heard, within=60)
+            assert client.status().last_end == "exit 12"
+            assert "model" in client.status().last_end_words
+            assert client.status().state == "down"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.nightly
+def test_memory_is_flat_over_an_hour(faces: tuple[list[Path], Path]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench_vision_memory", "--seconds", "3600", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["flat"], found
