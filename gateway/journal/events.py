@@ -67,3 +67,6 @@ class ClockSynchronised(Event, frozen=True, kw_only=True, tag="clock.synchronise
     importance: ClassVar[Importance] = Importance.RECORD
     offset: float  # seconds the wall clock was moved since the daemon's start
     source: Literal["ntp", "clock_chip"]
+
+
+EVENTS: tuple[type[Event], ...] = (EpochStarted, JournalGap, JournalDropped, ClockSynchronised)

@@ -63,6 +63,7 @@ class Opened:
     marks: dict[str, Position]
     used: dict[str, str]  # id -> expires
     damage: str = ""  # why the file before it was set aside just now
+    trusted_at: int | None = None  # the newest time among the last rows that was believable
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +210,9 @@ def load(connection: sqlite3.Connection, damage: str = "") -> Opened:
         for name, epoch, seq, check in connection.execute("SELECT name, epoch, seq, seal FROM mark").fetchall()
         if check == seal(name, epoch, seq)
     }
-    return Opened(chain, epochs, marks, dict(connection.execute("SELECT id, expires FROM used").fetchall()), damage)
+    used = dict(connection.execute("SELECT id, expires FROM used").fetchall())
+    (trusted_at,) = connection.execute(tables.TRUSTED_AT, (TAIL,)).fetchone()
+    return Opened(chain, epochs, marks, used, damage, trusted_at)
 
 
 def _epoch_due(

@@ -55,16 +55,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def position(self) -> Position:
         return Position(self.epoch, self.seq)
 
-    def document(self, box: str) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """The row as people and programs get it: `GET /v1/event`, `event list --json`, `event export`."""
         return {
-            "id": f"{box}/{self.epoch}/{self.seq}",
+            "id": f"{self.epoch}/{self.seq}",
             "epoch": self.epoch,
             "seq": self.seq,
             "type": self.type,
             "at": self.at,
             "trusted": self.trusted,
-            "body": None if self.body is None else msgspec.json.decode(self.body),
+            "event": None if self.body is None else msgspec.Raw(self.body),
             "body_sha256": self.body_sha256,
             "previous": self.previous,
             "head": self.head,

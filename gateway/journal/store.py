@@ -61,6 +61,7 @@ class Journal:
     ) -> None:
         self.box = box
         self.head: Position | None = None  # the newest durable event
+        self.last_trusted: datetime | None = None  # the newest believable time of the file as it was opened
         self._path, self._clock, self._settings, self._host = path, clock, settings, host
         self._waiting, self._drops = Waiting(), Drops()
         self._writer = Writer(
@@ -260,6 +261,8 @@ class Journal:
         file = await JournalFile.open(self._path, opened)
         if opened.damage:
             log.error("the journal was damaged (%s); it was set aside and a new epoch began", opened.damage)
+        if opened.trusted_at is not None and self.last_trusted is None:
+            self.last_trusted = datetime.fromisoformat(iso(opened.trusted_at))
         self._used = {**opened.used, **self._used}
         self._marks = {**opened.marks, **{name: at for name, at in self._marks.items() if file.number(at.epoch)}}
         return file

@@ -70,6 +70,7 @@ SELECT_OLDEST = """
     WHERE place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)
     ORDER BY place LIMIT ?4
 """
+TRUSTED_AT = "SELECT max(at) FROM (SELECT at, trusted FROM event ORDER BY place DESC LIMIT ?) WHERE trusted = 1"
 IS_LOST = "SELECT 1 FROM lost WHERE first <= ?1 AND last >= ?2"
 #: The ends of an epoch; parameters: its lowest and highest possible place.
 SELECT_BOUNDS = """
