@@ -273,3 +273,17 @@ def test_the_daemons_side_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_worker_that_hears_garbage_ends_and_is_started_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as (client, _heard):
+            await until(lambda: client.status().state == "up")
+            session = client.session
+            assert session is not None
+            session._writer.write(b"\xff" * 8)
+            await until(lambda: client.status().last_end == "exit 10")
+            assert "one release" in client.status().last_end_words
+            await until(lambda: client.status().state == "up")
+
+    asyncio.run(scenario())
