@@ -25,7 +25,7 @@ class Positions:
         self._last: dict[KeyPath, int] = {}  # arrays of tables: the number of the newest element
         try:
             self._document()
-        except (IndexError, tomllib.TOMLDecodeError):
+        except (IndexError, RecursionError, tomllib.TOMLDecodeError):
             return
 
     def line(self, path: KeyPath) -> int:
@@ -122,8 +122,11 @@ class Positions:
             case "{":
                 self._inline(path)
             case _:
+                started = self._at
                 while self._at < len(self._text) and self._text[self._at] not in ",]}#\r\n":
                     self._at += 1
+                if self._at == started:
+                    raise IndexError  # no value at all: this is not the text that tomllib accepted
 
     def _string(self) -> None:
         quote = self._text[self._at]

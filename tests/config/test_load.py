@@ -337,7 +337,8 @@ PI = changed('name = "unit-1"', 'name = "unit-1"\nboard = "pi5"')
         (
             'driver = "gpio_chardev", chip = "pinctrl-rp1", line = 40',
             [
-                "15: door.east.lock.output.line: the header has the lines 0 to 27\n  mend: use the BCM number, not the pin's"
+                "15: door.east.lock.output.line: the header has the lines 0 to 27\n"
+                "  mend: use the BCM number, not the pin's"
             ],
         ),
         (

@@ -131,3 +131,7 @@ def test_every_key_of_a_valid_file_has_its_line(lines: list[str]) -> None:
 @given(st.text(alphabet="ab.=[]{}\"'\\#\n ,1", max_size=60))
 def test_nonsense_never_fails(text: str) -> None:
     assert Positions(text).line(("a",)) >= 1
+
+
+def test_an_array_that_is_none_ends() -> None:
+    assert Positions("a = [}").line(("a",)) == 1
