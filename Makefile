@@ -32,8 +32,9 @@ help:
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.locks: .venv/.created $(LOCKS) requirements/no-deps.txt
+.venv/.locks: .venv/.created $(LOCKS) requirements/no-deps.txt requirements/rpi-lgpio.txt
 	$(PIP) $(addprefix -r ,$(LOCKS))
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(PIP) -r requirements/rpi-lgpio.txt; fi
 	$(PIP) --no-deps -r requirements/no-deps.txt
 	@touch $@
 

@@ -16,7 +16,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COMPILED = ("runtime", "demo", "dev", "build")  # each may lean on those before it
+COMPILED = ("runtime", "demo", "dev", "build", "rpi-lgpio")  # each may lean on those before it
 NO_DEPS = "no-deps"
 HEADER = "# Made from {name}.in by `make lock`. Change that file, not this one.\n"
 COMPILE = (
@@ -24,9 +24,22 @@ COMPILE = (
     "--strip-extras --allow-unsafe"
 ).split()
 PYTHONS = ("3.11", "3.13")
+NOT_ON = {"3.13": {"rpi-lgpio"}}  # no wheel there: see its list
 PLATFORMS = {
-    "aarch64": ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
-    "x86_64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "aarch64": (
+        "manylinux_2_34_aarch64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_27_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+    ),
+    "x86_64": (
+        "manylinux_2_34_x86_64",
+        "manylinux_2_28_x86_64",
+        "manylinux_2_27_x86_64",
+        "manylinux_2_17_x86_64",
+        "manylinux2014_x86_64",
+    ),
 }
 
 
@@ -73,6 +86,8 @@ def check(tools: Path) -> None:
             platforms = [word for name in names for word in ("--platform", name)]
             with tempfile.TemporaryDirectory() as target:
                 for name in (*COMPILED, NO_DEPS):
+                    if name in NOT_ON.get(python, ()):
+                        continue
                     print(f"{name}.txt: Python {python}, {machine}", flush=True)
                     ask = "install --quiet --dry-run --ignore-installed --no-deps --require-hashes".split()
                     run(tools / "pip", *ask, "--only-binary", ":all:", "--target", target, "--python-version", python,
