@@ -142,6 +142,55 @@ class Vision(Part, frozen=True, kw_only=True):
     ceiling_mb: Annotated[int, msgspec.Meta(ge=100, le=4096)] = 400
 
 
+# --- buses and meters
+
+
+class SerialBus(Part, frozen=True, kw_only=True, tag="serial", tag_field="driver"):
+    """Modbus RTU. The adapter by its serial number (it may come back under another name), or a port."""
+
+    adapter: str = ""  # the serial number of a USB adapter, as `loumen meter scan` lists them
+    port: str = ""  # else a path: "/dev/ttyAMA0", "/dev/serial/by-id/..."
+    baud: Annotated[int, msgspec.Meta(ge=300, le=115200)] = 9600
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+
+
+class TcpBus(Part, frozen=True, kw_only=True, tag="tcp", tag_field="driver"):
+    """Modbus TCP: a gateway or a meter with a network plug."""
+
+    host: str
+    port: Port = 502
+
+
+class SimulatedBus(Part, frozen=True, kw_only=True, tag="simulated", tag_field="driver"):
+    """Meters in a JSON file: {"1": {"3": {"0": 17}}} is unit, function, address, value; a unit that is absent is silent."""
+
+    meters: str
+
+
+Bus = SerialBus | TcpBus | SimulatedBus
+
+
+class Meter(Part, frozen=True, kw_only=True):
+    name: str
+    bus: str
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)]
+    profile: str  # `loumen meter profile list`
+    q3: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 2.5  # the meter's permanent flow, m3/h, as printed on it
+    interval: Seconds = 60.0  # between polls
+
+
+class Metering(Part, frozen=True, kw_only=True):
+    profiles: str = ""  # a folder with profiles of one's own, beside the shipped ones
+    silent_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # unanswered polls until a meter counts as silent
+    longest_pause: Seconds = 600.0  # between polls of a silent meter
+    still: Seconds = 3600.0  # leak: no pause of this length ...
+    still_within: Seconds = 86400.0  # ... for so long
+    burst_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.2  # burst: this part of q3 ...
+    burst_lasts: Seconds = 1800.0  # ... for so long
+    burst_window: Seconds = 300.0  # over which flow is judged
+
+
 # --- the rest
 
 
@@ -194,6 +243,9 @@ class Gateway(Part, frozen=True, kw_only=True):
     door: dict[Identifier, Door] = msgspec.field(default_factory=dict)
     camera: dict[Identifier, Camera] = msgspec.field(default_factory=dict)
     vision: Vision = msgspec.field(default_factory=Vision)
+    bus: dict[Identifier, Bus] = msgspec.field(default_factory=dict)
+    meter: dict[Identifier, Meter] = msgspec.field(default_factory=dict)
+    metering: Metering = msgspec.field(default_factory=Metering)
     uplink: Uplink | None = None
     journal: Journal = msgspec.field(default_factory=Journal)
     control: Control = msgspec.field(default_factory=Control)
