@@ -7,8 +7,10 @@ Theory of operation
 
     Who is compared is the mean of the last `pool` embeddings of one track (measured: better than
     votes or a mean of scores). So a pool must hold one person only. An embedding farther than JUMP
-    from the mean so far is somebody else's: two people crossed, or a second picture took the first's
-    place. Then the track is over and a new one begins with that face.
+    from the mean so far is odd: it is not pooled, and while it is the newest the track tells nobody.
+    A second odd one that is like the first is somebody else's: two people crossed, or a second picture
+    took the first's place. Then the track is over and a new one begins with both. One alone was a hand
+    before the face, and is forgotten.
 
     A full pool is told at once, then again at most every `again` seconds while the person stays. What
     was pooled more than STALE seconds ago does not count any more.
@@ -61,6 +63,7 @@ class Track:
     seen: float
     pool: deque[tuple[Vector, float, float]] = field(default_factory=deque)  # embedding, quality, time
     told: float = -math.inf
+    odd: tuple[Vector, float, float] | None = None  # the newest embedding, where it does not fit the pool
 
     def mean(self) -> Vector:
         """The mean of the pooled embeddings; the pool must not be empty."""
@@ -108,13 +111,19 @@ class Tracker:
 
     def wants(self, track: Track, now: float) -> bool:
         """Whether another embedding of this track is worth its computing now."""
-        return len(track.pool) < self._pool or now - track.told >= self._again
+        return track.odd is not None or len(track.pool) < self._pool or now - track.told >= self._again
 
     def add(self, track: Track, vector: Vector, quality: float, now: float) -> Track:
-        """Pool an embedding; returns the track it went to, a new one where the face is another's."""
-        if track.pool and float(((track.mean() - vector) ** 2).sum()) > JUMP**2:
+        """Pool an embedding; returns the track it belongs to, a new one where the face is another's."""
+        if track.pool and _apart(track.mean(), vector):
+            if track.odd is None or _apart(track.odd[0], vector):
+                track.odd = (vector, quality, now)
+                return track
+            first = track.odd
             self.tracks.remove(track)
             track = self._begin(track.box, now)
+            track.pool.append(first)
+        track.odd = None
         track.pool.append((vector, quality, now))
         while len(track.pool) > self._pool or now - track.pool[0][2] > STALE:
             track.pool.popleft()
@@ -122,7 +131,7 @@ class Tracker:
 
     def ready(self, track: Track, now: float) -> bool:
         """Whether to compare and tell this track now; counts as told."""
-        if len(track.pool) < self._pool or now - track.told < self._again:
+        if track.odd is not None or len(track.pool) < self._pool or now - track.told < self._again:
             return False
         track.told = now
         return True
@@ -131,3 +140,8 @@ class Tracker:
         track = Track(next(self._numbers), box, now)
         self.tracks.append(track)
         return track
+
+
+def _apart(a: Vector, b: Vector) -> bool:
+    """Whether two embeddings are hardly one person's."""
+    return float(((a - b) ** 2).sum()) > JUMP**2

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from gateway.config import schema
 from gateway.errors import LoumenError
-from gateway.vision import demo_faces, models
+from gateway.vision import demo_faces, engines, models
 from gateway.vision.client import VisionClient
+from gateway.vision.track import Tracker
 from tests.vision.running import Heard, running, until
 
 REAL = (sys.executable, "-m", "gateway.vision.worker")
@@ -94,9 +99,6 @@ def test_a_worker_killed_while_it_computes_is_back_and_recognises(
 
 def test_bad_reference_pictures_are_refused_with_the_reason(tmp_path: Path, faces: tuple[list[Path], Path]) -> None:
     resident, stranger = faces
-    import cv2
-    import numpy as np
-
     first, second = (cv2.imread(str(picture)) for picture in (resident[0], stranger))
     assert first is not None
     assert second is not None
@@ -141,3 +143,25 @@ def test_memory_is_flat_over_an_hour(faces: tuple[list[Path], Path]) -> None:
     )
     found = json.loads(done.stdout)
     assert found["flat"], found
+
+
+def test_a_singer_in_motion_stays_one_track(shared: Path, faces: tuple[list[Path], Path]) -> None:
+    """A film clip: he is frames 90 to 210, one track; then a cut to the audience, who are none of him."""
+    engine, tracker = engines.load("onnx"), Tracker(itertools.count(1))
+    film = cv2.VideoCapture(str(shared / "data" / "faces" / "video" / "clip1.mp4"))
+    rate, number = film.get(cv2.CAP_PROP_FPS), 0
+    seen, after = Counter[int](), Counter[int]()
+    while film.grab():
+        number += 1
+        if number % 3 or number < 90:
+            continue
+        good, frame = film.retrieve()
+        assert good
+        found, now = engine.find(np.asarray(frame, np.uint8))[:4], number / rate
+        for face, track in zip(found, tracker.see([face.box for face in found], now), strict=True):
+            embedded = engine.embed(np.asarray(frame, np.uint8), face)
+            (seen if number <= 210 else after)[tracker.add(track, embedded.vector, 1.0, now).number] += 1
+    film.release()
+    singer, frames = seen.most_common(1)[0]
+    assert frames >= 0.95 * seen.total() > 35, seen
+    assert after[singer] <= 1 < len(after), after  # one odd look that is not pooled

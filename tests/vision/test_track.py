@@ -60,12 +60,26 @@ def test_another_person_in_the_same_place_begins_a_new_track() -> None:
     watching = tracker()
     box: Box = (100.0, 100.0, 80.0, 80.0)
     track = watching.see([box], 0)[0]
-    for step in range(2):
+    for step in range(3):
         track = watching.add(track, vector_of(RED), 0.9, step * 0.1)
-    other = watching.add(watching.see([box], 0.2)[0], vector_of(BLUE), 0.9, 0.2)
-    assert other.number != track.number
-    assert len(other.pool) == 1
-    assert watching.see([box], 0.3)[0].number == other.number
+    assert watching.ready(track, 0.2)
+    first = watching.add(watching.see([box], 1.3)[0], vector_of(BLUE), 0.9, 1.3)
+    assert not watching.ready(first, 1.3)  # the one before is not told while another face is there
+    second = watching.add(watching.see([box], 1.4)[0], vector_of(BLUE), 0.9, 1.4)
+    assert second.number != track.number
+    assert [float(vector[0]) for vector, _, _ in second.pool] == [float(vector_of(BLUE)[0])] * 2
+    assert watching.see([box], 1.5)[0].number == second.number
+
+
+def test_a_hand_before_the_face_is_forgotten() -> None:
+    watching = tracker()
+    box: Box = (100.0, 100.0, 80.0, 80.0)
+    track = watching.see([box], 0)[0]
+    for step, colour in enumerate((RED, RED, BLUE, RED)):
+        track = watching.add(watching.see([box], step * 0.1)[0], vector_of(colour), 0.9, step * 0.1)
+    assert track.number == 1
+    assert len(track.pool) == 3
+    assert watching.ready(track, 0.3)
 
 
 def test_what_is_stale_is_not_pooled() -> None:
