@@ -75,3 +75,27 @@ class CameraGone(DriverError):
     """The camera could not be opened, or stopped giving frames."""
 
     code = "camera.gone"
+
+
+class BusGone(DriverError):
+    """The bus cannot be used: the adapter is unplugged, the port belongs to somebody else, the network is away."""
+
+    code = "bus.gone"
+
+
+class NoAnswer(DriverError):
+    """The unit did not answer in time."""
+
+    code = "meter.silent"
+
+
+class BadAnswer(DriverError):
+    """Something came, and it is not the answer: a wrong checksum, another unit, another length."""
+
+    code = "meter.bad_answer"
+
+
+class UnitRefused(DriverError):
+    """The unit answered that it will not (a Modbus exception)."""
+
+    code = "meter.refused"

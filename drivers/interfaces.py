@@ -25,13 +25,17 @@ A GPIO driver (each MUST and MAY is a test of the same name in tests/drivers/con
     MAY  keep a closed output driven at rest, or without bias, where its library can do no better
          (gpio_rpi says what and why).
 A camera driver runs in the vision process and MUST NOT block its caller longer than its time-out.
+A register bus (RegisterBus) reads and cannot write: there is no function code to write with. It
+    MUST give the registers that were asked for, of the unit that was asked, or raise a DriverError in time.
+    MUST keep the wire's silence between frames, and begin each request on an empty line.
+    MUST be asked one thing at a time; its owner sees to that.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -164,3 +168,35 @@ class CameraDriver(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+class Function(IntEnum):
+    """The Modbus functions that read registers; there are no others here."""
+
+    HOLDING = 3
+    INPUT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Contiguous registers of one kind: what one request reads."""
+
+    function: Function
+    address: int
+    count: int
+
+
+class RegisterBus(Protocol):
+    """A Modbus line or connection."""
+
+    async def open(self) -> None:
+        """Find and open it. Raises BusGone."""
+
+    async def ask(self, unit: int, span: Span, within: float) -> tuple[int, ...]:
+        """The registers of `span`; `within` seconds is the unit's own time, the wire's comes on top.
+
+        Raises NoAnswer, BadAnswer, UnitRefused, BusGone.
+        """
+
+    def close(self) -> None:
+        """Let it go; again is harmless."""

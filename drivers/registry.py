@@ -28,6 +28,12 @@ CAMERAS = {
     "folder": "drivers.camera:FolderCamera",
 }
 
+BUSES = {
+    "serial": "drivers.modbus:SerialBus",
+    "tcp": "drivers.modbus:TcpBus",
+    "simulated": "drivers.simulated.meters:SimulatedBus",
+}
+
 
 class Drivers:
     """The GPIO drivers of one daemon, each made once. `ready` brings instances that exist already."""
@@ -52,9 +58,14 @@ def camera(name: str) -> Any:
     return _find(name, CAMERAS)
 
 
+def bus(name: str) -> Any:
+    """The class of a register bus. Raises UnknownDriver, DriverError."""
+    return _find(name, BUSES)
+
+
 def known() -> tuple[str, ...]:
     """The names of all drivers, ours first."""
-    return (*GPIO, *CAMERAS, *sorted(_third_parties()))
+    return (*GPIO, *CAMERAS, *BUSES, *sorted(_third_parties()))
 
 
 def _find(name: str, ours: Mapping[str, str]) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from drivers.errors import (
+    BadAnswer,
+    BusGone,
     CameraGone,
     DriverError,
     LineBusy,
@@ -10,14 +12,18 @@ from drivers.errors import (
     LineMissing,
     LoumenError,
     N_,
+    NoAnswer,
+    UnitRefused,
     UnknownDriver,
 )
 
 __all__ = [
     "AlreadyUsed",
+    "BadAnswer",
     "BadCommand",
     "BadImage",
     "BadRequest",
+    "BusGone",
     "CameraGone",
     "ConfigError",
     "DaemonUnreachable",
@@ -31,9 +37,11 @@ __all__ = [
     "LoumenError",
     "ModelError",
     "N_",
+    "NoAnswer",
     "NotFound",
     "Refused",
     "StateBusy",
+    "UnitRefused",
     "UnknownDriver",
     "UplinkError",
     "VisionDown",

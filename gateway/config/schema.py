@@ -163,7 +163,7 @@ class TcpBus(Part, frozen=True, kw_only=True, tag="tcp", tag_field="driver"):
 
 
 class SimulatedBus(Part, frozen=True, kw_only=True, tag="simulated", tag_field="driver"):
-    """Meters in a JSON file: {"1": {"3": {"0": 17}}} is unit, function, address, value; a unit that is absent is silent."""
+    """Meters in a JSON file: see drivers/simulated/meters.py."""
 
     meters: str
 
