@@ -34,7 +34,7 @@ class Database:
             ):
                 await writer.execute_fetchall(setting)
             reader = await aiosqlite.connect(_uri(path, "mode=ro"), uri=True, isolation_level=None)
-        except sqlite3.Error:
+        except BaseException:  # cancelled, too: an open connection would hold the process
             await writer.close()
             raise
         return cls(writer, reader)

@@ -57,9 +57,21 @@ class Started:
 
 
 async def open_all(folder: Path, clock: Clock, in_thread: InThread) -> Started:
-    """Open the three parts in `folder`."""
+    """Open the three parts in `folder`; cancelled, it leaves nothing open."""
+    keys = Keyring(folder / "keys" / keyring.FILE, None)
+    started = Started(keys, revoked.Writer(folder / revoked.FILE, 0))
+    try:
+        await _open(folder, clock, started, in_thread)
+    except BaseException:
+        if started.database is not None:
+            await started.database.close()
+        await started.keys.close()
+        raise
+    return started
+
+
+async def _open(folder: Path, clock: Clock, started: Started, in_thread: InThread) -> None:
     keys_folder = folder / "keys"
-    started = Started(Keyring(keys_folder / keyring.FILE, None), revoked.Writer(folder / revoked.FILE, 0))
     found = await in_thread(functools.partial(_read_log, folder, started))
     started.forgotten_externals = found.forgotten_externals()
     started.removed_faces = frozenset(face for entry in found.entries if entry.kind == "face" for face in entry.ids)
@@ -72,7 +84,6 @@ async def open_all(folder: Path, clock: Clock, in_thread: InThread) -> Started:
     opened = await _open_directory(folder, found.entries, clock.now().wall, started, in_thread)
     started.unreadable = sum(not started.keys.has(person) for person in started.people)
     _say(opened, prepared, started)
-    return started
 
 
 def _read_log(folder: Path, started: Started) -> revoked.Log:

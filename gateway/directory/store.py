@@ -76,6 +76,7 @@ class Directory:
 
     async def start(self) -> None:
         """Open, or restore, or do without. Never raises for what is on the disk."""
+        await self.close()  # a supervisor may start it a second time
         self._thread = ThreadPoolExecutor(1, "directory-files")
         started = await starting.open_all(self._folder, self._clock, self.in_thread)
         self._database, self._keys, self._log = started.database, started.keys, started.log
@@ -95,6 +96,7 @@ class Directory:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._database is not None:
             await self._database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from gateway.directory import events
 from gateway.directory.faces import ConsentGiven
 from gateway.directory.people import Changes
+from gateway.directory.store import Directory
 from gateway.errors import BadRequest, DirectoryDown, NotFound, Refused
 from tests.directory.house import CLERK, NAMES, SPACE, SetClock, embedding, files_holding, opened, run
 
@@ -214,6 +216,34 @@ def test_two_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
                 await house.people.find("张伟")
             with pytest.raises(NotFound):
                 await house.people.find("无名氏")
+
+    run(scenario())
+
+
+def test_a_start_that_is_cancelled_at_any_point_leaves_no_thread_behind(tmp_path: Path) -> None:
+    async def scenario(turns: int) -> None:
+        directory = Directory(tmp_path, SetClock(), lambda _event: None)
+        start = asyncio.create_task(directory.start())
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        await directory.close()
+
+    for turns in range(0, 40, 2):
+        before = set(threading.enumerate())
+        run(scenario(turns))
+        for thread in set(threading.enumerate()) - before:
+            thread.join(10)  # told to end, and about to
+            assert not thread.is_alive(), thread.name
+
+
+def test_a_second_start_is_a_fresh_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as house:
+            person = await house.add()
+            await house.directory.start()
+            assert (await house.people.get(person)).name == NAMES[0]
 
     run(scenario())
 
