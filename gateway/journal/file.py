@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,19 @@ import aiosqlite
 from gateway.journal import tables
 from gateway.journal.event import Importance
 from gateway.journal.opening import Opened
-from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, place, row_of
+from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
 CHECKPOINT_FRAMES = 500  # pages in the log (2 MB) before it is copied into the file
 _ROW_OVERHEAD = 130  # bytes of a stored row beside its body
 _TURN = 20  # rows hashed in one turn of the loop: doors run on it too
 _LAST = (1 << 40) - 1
+
+
+class DamagedRow(sqlite3.DatabaseError):
+    """A row is not as it was written."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    sqlite_errorname = "SQLITE_CORRUPT"
 
 
 class JournalFile:
@@ -76,8 +84,7 @@ class JournalFile:
     ) -> None:
         """Make all of it durable, or nothing."""
         try:
-            if rows:
-                await self._writer.executemany(tables.INSERT_EVENT, rows)
+            await self._insert(rows)
             if used:
                 await self._writer.executemany(tables.INSERT_USED, used)
             if marks:
@@ -86,8 +93,17 @@ class JournalFile:
         except BaseException:
             await self._roll_back()
             raise
-        size = sum(len(row[7] or b"") + _ROW_OVERHEAD for row in rows)
+        size = sum(len(row[8] or b"") + _ROW_OVERHEAD for row in rows)
         self._count(size, pages=bool(rows) + bool(used) + bool(marks))
+
+    async def _insert(self, rows: Sequence[Stored]) -> None:
+        done = 0
+        for size, insert in tables.INSERT_EVENTS.items():
+            while len(rows) - done >= size:
+                await self._writer.execute(insert, list(chain.from_iterable(rows[done : done + size])))
+                done += size
+        if done < len(rows):
+            await self._writer.executemany(tables.INSERT_EVENT, rows[done:])
 
     async def checkpoint(self, *, now: bool = False) -> None:
         """Copy the log into the file once it has grown enough."""
@@ -107,7 +123,10 @@ class JournalFile:
         return [tuple(stored) for stored in found] == [(row[6], row[5])]
 
     async def read(self, after: Position | None, limit: int, box: str) -> list[Row]:
-        """The rows behind `after`, oldest epoch first; epochs that another box began are passed over."""
+        """The rows behind `after`, oldest epoch first; epochs that another box began are passed over.
+
+        Raises DamagedRow too.
+        """
         start = (self.number(after.epoch) or 0, after.seq) if after else (0, 0)
         rows: list[Row] = []
         for epoch in self.epochs:
@@ -118,7 +137,10 @@ class JournalFile:
                 tables.SELECT_ROWS, (low, place(epoch.number, _LAST), limit - len(rows))
             )
             for count, stored in enumerate(found, 1):
-                rows.append(row_of(tuple(stored), epoch.id))
+                row = row_of(stored, epoch.id)
+                if not is_sound(stored, row):
+                    raise DamagedRow(f"row {row.epoch}/{row.seq} is damaged")
+                rows.append(row)
                 if count % _TURN == 0:
                     await asyncio.sleep(0)
         return rows

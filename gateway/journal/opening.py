@@ -30,6 +30,7 @@ from gateway.journal.rows import (
     Epoch,
     Noted,
     Position,
+    is_sound,
     iso,
     number_of,
     place,
@@ -137,8 +138,8 @@ def _tail(connection: sqlite3.Connection) -> str:
         if number_of(stored[0]) not in epochs:
             return f"a row belongs to no epoch (place {stored[0]})"
         row = row_of(stored, epochs[number_of(stored[0])])
-        if row.body is None and stored[7] is not None:
-            return f"the body of {row.epoch}/{row.seq} does not match its hash"
+        if not is_sound(stored, row):
+            return f"row {row.epoch}/{row.seq} is damaged"
         if after and after.epoch == row.epoch:
             if after.seq == row.seq + 1 and after.previous != row.head:
                 return f"the chain is broken between {row.epoch}/{row.seq} and its successor"

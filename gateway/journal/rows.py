@@ -2,7 +2,8 @@
 
 A row is a header (epoch, seq, type, time, SHA-256 of the body, hash of the previous header) and a body,
 the event's JSON. A header's hash, its *head*, covers every field of it, so one head vouches for the
-whole history of its epoch; the platform keeps the heads it was told and is the witness. The first
+whole history of its epoch; the platform keeps the heads it was told and is the witness. Each row carries the
+first eight bytes of its own head too, so that a damaged row is known without its neighbours. The first
 header of an epoch stands on ZERO and its body names the head of the epoch before.
 
 Retention removes bodies. It never removes headers: that would take a signed checkpoint closing the
@@ -11,6 +12,7 @@ prefix, and there is none yet.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ MAX_BODY = 64 * 1024
 #: What `noted` raises for what is no event, or none that can be written.
 UNFIT = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)
 _SEQ_BITS = 40
+_sha256 = hashlib.sha256
+_encode = msgspec.json.Encoder().encode
+_names: dict[type[Event], str] = {}  # asking a type for its tag costs more than a hash
 _LATEST = 1 << 53  # microseconds: the year 2255
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -85,8 +90,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True):
     lost: tuple[tuple[int, int], ...] = ()  # ranges of this epoch that are known to be unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(msgspec.Struct, frozen=True, gc=False):
     """An event on its way to the disk: encoded, timed, without a place yet."""
 
     type: str
@@ -97,7 +101,7 @@ class Noted:
 
 
 #: The columns of a stored event, in the order of `Chain.link` and of every SELECT.
-Stored = tuple[int, str, int, int, int, bytes, bytes, bytes | None]
+Stored = tuple[int, str, int, int, int, bytes, bytes, bytes, bytes | None]
 
 
 @dataclass(slots=True)
@@ -111,20 +115,21 @@ class Chain:
 
     def link(self, noted: Noted) -> Stored:
         """Give `noted` the next place; returns the row's columns."""
-        digest = hashlib.sha256(noted.body)
+        body_sha256 = _sha256(noted.body)
         previous = self.head
-        self.seq += 1
+        self.seq = seq = self.seq + 1
         self.head = head_of(
-            previous, self.epoch, self.seq, noted.type, iso(noted.at), noted.trusted, digest.hexdigest()
+            previous, self.epoch, seq, noted.type, iso(noted.at), noted.trusted, body_sha256.hexdigest()
         )
         return (
-            place(self.number, self.seq),
+            self.number << _SEQ_BITS | seq,
             noted.type,
             int(noted.importance),
             noted.at,
             int(noted.trusted),
-            digest.digest(),
+            body_sha256.digest(),
             bytes.fromhex(previous),
+            bytes.fromhex(self.head[:16]),
             noted.body,
         )
 
@@ -142,8 +147,8 @@ def head_of(
     body_sha256: str,
 ) -> str:
     """The hash of a header. Receivers compute it too; `previous` and `body_sha256` are hex."""
-    header = f"loumen-journal-1\n{previous}\n{epoch}\n{seq}\n{type_}\n{at}\n{int(trusted)}\n{body_sha256}"
-    return hashlib.sha256(header.encode("utf-8", "surrogatepass")).hexdigest()
+    header = f"loumen-journal-1\n{previous}\n{epoch}\n{seq}\n{type_}\n{at}\n{trusted:d}\n{body_sha256}"
+    return _sha256(header.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def row_of(stored: Sequence[Any], epoch: str) -> Row:
@@ -151,7 +156,7 @@ def row_of(stored: Sequence[Any], epoch: str) -> Row:
 
     A body that does not match its hash is damaged and is not shown.
     """
-    where, type_, _importance, at, trusted, body_sha256, previous, body = stored
+    where, type_, _importance, at, trusted, body_sha256, previous, _seal, body = stored
     if body is not None and (not isinstance(body, bytes) or hashlib.sha256(body).digest() != body_sha256):
         body = None
     seq, time = seq_of(where), iso(at if isinstance(at, int) else 0)
@@ -170,6 +175,15 @@ def row_of(stored: Sequence[Any], epoch: str) -> Row:
     )
 
 
+def is_sound(stored: Sequence[Any], row: Row) -> bool:
+    """Whether a stored row is as it was written: its header fits its seal, its body fits its hash."""
+    return is_header_sound(stored, row) and (row.body is None) == (stored[8] is None)
+
+
+def is_header_sound(stored: Sequence[Any], row: Row) -> bool:
+    return bool(stored[7] == bytes.fromhex(row.head[:16]))
+
+
 def seal(*values: str | int) -> str:
     """A short checksum for the few rows outside the chain that must not be believed when damaged."""
     return hashlib.sha256("\n".join(map(str, values)).encode("utf-8", "replace")).hexdigest()[:16]
@@ -181,10 +195,12 @@ def _hex(value: object) -> str:
 
 def noted(event: Event, wall: datetime, *, trusted: bool) -> Noted:
     """Encode an event. Raises one of UNFIT when that is not possible."""
-    body = msgspec.json.encode(event)
+    body = _encode(event)
     if len(body) > MAX_BODY:
         raise ValueError(f"an event of {len(body)} bytes; at most {MAX_BODY} are kept")
-    return Noted(event.type_name(), event.importance, microseconds(wall), trusted, body)
+    kind = type(event)
+    name = _names.get(kind) or _names.setdefault(kind, event.type_name())
+    return Noted(name, event.importance, microseconds(wall), trusted, body)
 
 
 def place(number: int, seq: int) -> int:
@@ -207,4 +223,10 @@ def microseconds(wall: datetime) -> int:
 def iso(at: int) -> str:
     """UTC with offset, always with microseconds: it is hashed. What is no time of ours becomes 1970."""
     at = at if 0 <= at < _LATEST else 0
-    return (_ORIGIN + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+    second, rest = divmod(at, 1_000_000)
+    return f"{_second(second)}.{rest:06d}+00:00"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return (_ORIGIN + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")

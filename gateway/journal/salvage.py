@@ -1,10 +1,10 @@
 """Builds a sound journal file from what can still be read of a damaged one.
 
 Rows keep their old ids: those that the platform has not received yet can still be sent, and are doubles
-to it where it has. A row is believed when its body matches its hash and the header after it vouches for
-its own; where the two disagree, the one that fits its other neighbour is kept. What is missing below the
-last row of an epoch is written down as lost. Marks only ever state what was received, so any copy of a
-mark is true and the furthest counts; of single-use ids every copy counts.
+to it where it has. A row is believed when its seal fits its header and the row after it stands on it; its
+body, when it fits its hash. What is missing below the last row of an epoch is written down as lost. Marks
+only ever state what was received, so any copy of a mark is true and the furthest counts; of single-use
+ids every copy counts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import msgspec
 from gateway.journal import log_check, pages, tables
 from gateway.journal.events import EpochStarted
 from gateway.journal.opening import Pending, Witness
-from gateway.journal.rows import Row, number_of, place, row_of, seal, seq_of
+from gateway.journal.rows import Row, is_header_sound, number_of, place, row_of, seal, seq_of
 
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 _BATCH = 2000
+
+Marks = dict[tuple[str, str], int]  # (name, epoch) -> the furthest seq
+Beginnings = list[tuple[int, int, bytes]]  # place, time, body
 
 
 def build(damaged: Path, target: Path, witness: Witness) -> None:
@@ -36,12 +39,11 @@ def build(damaged: Path, target: Path, witness: Witness) -> None:
         new.execute("PRAGMA journal_mode = OFF")
         new.execute("PRAGMA synchronous = OFF")  # synced as a whole below, before it gets its name
         tables.migrate(new)
-        marks = _collect(damaged, new)
-        _name_epochs(new, witness)
-        for number, epoch in new.execute("SELECT number, id FROM epoch ORDER BY number").fetchall():
+        marks, beginnings = _collect(damaged, new)
+        epochs = _name_epochs(new, beginnings, witness)
+        _collect_rows(damaged, new, epochs)
+        for number, epoch in epochs.items():
             _judge(new, number, epoch)
-        new.execute("DELETE FROM event WHERE place >> 40 NOT IN (SELECT number FROM epoch)")
-        new.execute("DELETE FROM bare WHERE place >> 40 NOT IN (SELECT number FROM epoch)")
         kept = _keep_marks(new, marks)
         pending = Pending(damage=witness.damage, aside=witness.aside, marks_kept=kept)
         new.execute(tables.SET_META, ("pending", msgspec.json.encode(pending).decode()))
@@ -49,14 +51,15 @@ def build(damaged: Path, target: Path, witness: Witness) -> None:
         os.fsync(file.fileno())
 
 
-def _collect(damaged: Path, new: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    """Copy every record that looks like ours; returns the marks: (name, epoch) -> furthest seq."""
-    marks: dict[tuple[str, str], int] = {}
+def _collect(damaged: Path, new: sqlite3.Connection) -> tuple[Marks, Beginnings]:
+    """Copy epochs and single-use ids; returns the marks, and what the first events of epochs say of them."""
+    marks: Marks = {}
+    beginnings: Beginnings = []
     new.execute("BEGIN")
-    for count, (rowid, values) in enumerate(_records(damaged), 1):
+    for rowid, values in _records(damaged):
         match values:
-            case [None, str(), int(), int(), 0 | 1, bytes(), bytes(), *rest] if _is_header(rowid, values):
-                _keep_row(new, rowid, values[1:7], rest[0] if rest else None)
+            case [None, str(type_), int(), int(at), 0 | 1, *_, bytes(body)] if type_ == EpochStarted.type_name():
+                beginnings.append((rowid, at, body))
             case [None, str(id_), str(box), int(at), str(why), str(old), int(last), str(check), *_] if _EPOCH.fullmatch(
                 id_
             ) and check == seal(rowid, id_, box, at, why, old, last):
@@ -65,12 +68,27 @@ def _collect(damaged: Path, new: sqlite3.Connection) -> dict[tuple[str, str], in
                 marks[name, epoch] = max(seq, marks.get((name, epoch), 0))
             case [str(id_), str(expires), int(at), *_] if not expires or expires[:2] == "20":
                 new.execute(tables.INSERT_USED, (id_, expires, at))
+    new.execute("COMMIT")
+    return marks, beginnings
+
+
+def _collect_rows(damaged: Path, new: sqlite3.Connection, epochs: dict[int, str]) -> None:
+    """Copy every row whose seal fits, with its body where that fits its hash."""
+    new.execute("BEGIN")
+    for count, (rowid, values) in enumerate(_records(damaged), 1):
+        epoch = epochs.get(number_of(rowid)) if rowid > 0 else None
+        if epoch is not None and len(values) >= 8 and seq_of(rowid) > 0:
+            stored = (rowid, *values[1:8], values[8] if len(values) > 8 else None)
+            row = row_of(stored, epoch)
+            if row.body is not None and is_header_sound(stored, row):
+                new.execute(tables.REPLACE_EVENT, stored)
+            elif is_header_sound(stored, row):
+                new.execute(tables.REPLACE_BARE, stored[:8])
         if count % _BATCH == 0:
             new.execute("COMMIT")
             new.execute("BEGIN")
     new.execute("DELETE FROM bare WHERE place IN (SELECT place FROM event)")
     new.execute("COMMIT")
-    return marks
 
 
 def _records(damaged: Path) -> Iterator[pages.Record]:
@@ -97,32 +115,8 @@ def _page(handle: int, number: int) -> bytes:
         return b""
 
 
-def _is_header(rowid: int, values: list[pages.Value]) -> bool:
-    _none, type_, importance, at, _trusted, body_sha256, previous = values[:7]
-    return (
-        rowid > 0
-        and seq_of(rowid) > 0
-        and isinstance(body_sha256, bytes)
-        and isinstance(previous, bytes)
-        and len(body_sha256) == len(previous) == 32
-        and isinstance(importance, int)
-        and 0 <= importance < 16
-        and isinstance(at, int)
-        and 0 <= at < 1 << 53
-        and bool(type_)
-    )
-
-
-def _keep_row(new: sqlite3.Connection, rowid: int, header: list[pages.Value], body: pages.Value) -> None:
-    stored = (rowid, *header, body)
-    if isinstance(body, bytes) and row_of(stored, "").body is not None:
-        new.execute(tables.REPLACE_EVENT, stored)
-    else:
-        new.execute(tables.REPLACE_BARE, stored[:7])
-
-
-def _name_epochs(new: sqlite3.Connection, witness: Witness) -> None:
-    """Epochs whose own row is gone are known from the file beside the database or from their first event."""
+def _name_epochs(new: sqlite3.Connection, beginnings: Beginnings, witness: Witness) -> dict[int, str]:
+    """Number and id of every epoch; one whose own row is gone is known by its first event, or from `journal.epoch`."""
 
     def add(number: int, *told: str | int) -> None:
         new.execute("INSERT OR IGNORE " + tables.INSERT_EPOCH, (number, *told, seal(number, *told)))
@@ -133,69 +127,53 @@ def _name_epochs(new: sqlite3.Connection, witness: Witness) -> None:
         )
         add(witness.number, witness.epoch, witness.box, 0, "unknown", "", 0)
     (box,) = new.execute("SELECT max(box) FROM epoch").fetchone()
-    beginnings = "SELECT place, at, body FROM event WHERE type = ?"
-    for where, at, body in new.execute(beginnings, (EpochStarted.type_name(),)).fetchall():
+    for where, at, body in beginnings:
         try:
             it = msgspec.json.decode(body, type=EpochStarted)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        if seq_of(where) == 1:
+        if seq_of(where) == 1 and _EPOCH.fullmatch(it.epoch):
             known_box = it.box or box or witness.box
             add(number_of(where), it.epoch, known_box, at, it.reason, it.predecessor, it.predecessor_last)
+    return dict(new.execute("SELECT number, id FROM epoch ORDER BY number").fetchall())
 
 
 def _judge(new: sqlite3.Connection, number: int, epoch: str) -> None:
-    """Remove the rows of an epoch that the chain does not vouch for; write down the holes."""
+    """Remove rows of an epoch that do not fit the row after them; write down the holes."""
     doubtful: list[int] = []
-    after: Row | None = None  # the accepted row above
-    lowest = highest = 0
-    rows = _descending(new, number, epoch)
-    row, has_body = next(rows, (None, False))
-    while row is not None:
-        below, below_has_body = next(rows, (None, False))
-        if after is not None and after.seq == row.seq + 1:
-            believed = after.previous == row.head
-        else:
-            believed = _stands_alone(row, below, has_body=has_body)
-        if believed:
-            if lowest and lowest - row.seq > 1:
-                _lose(new, number, row.seq + 1, lowest - 1)
-            after, lowest, highest = row, row.seq, max(highest, row.seq)
-        else:
+    after: Row | None = None  # the believed row above
+    highest = 0
+    for row in _descending(new, number, epoch):
+        if after is not None and after.seq == row.seq + 1 and after.previous != row.head:
             doubtful.append(place(number, row.seq))
-        row, has_body = below, below_has_body
+            continue
+        if after is not None and after.seq - row.seq > 1:
+            _lose(new, number, row.seq + 1, after.seq - 1)
+        after, highest = row, max(highest, row.seq)
     (told,) = new.execute("SELECT max(predecessor_last) FROM epoch WHERE predecessor = ?", (epoch,)).fetchone()
     if told and told > highest:
         _lose(new, number, highest + 1, told)
-    if lowest > 1:
-        _lose(new, number, 1, lowest - 1)
+    if after is not None and after.seq > 1:
+        _lose(new, number, 1, after.seq - 1)
     for delete in ("DELETE FROM event WHERE place = ?", "DELETE FROM bare WHERE place = ?"):
         new.executemany(delete, [(where,) for where in doubtful])
-
-
-def _stands_alone(row: Row, below: Row | None, *, has_body: bool) -> bool:
-    """Whether to believe a row that nothing above vouches for: it must fit the row below, or at least its body."""
-    if below is not None and below.seq == row.seq - 1:
-        return row.previous == below.head
-    return has_body
 
 
 def _lose(new: sqlite3.Connection, number: int, first: int, last: int) -> None:
     new.execute("INSERT OR REPLACE INTO lost (first, last) VALUES (?, ?)", (place(number, first), place(number, last)))
 
 
-def _descending(new: sqlite3.Connection, number: int, epoch: str) -> Iterator[tuple[Row | None, bool]]:
+def _descending(new: sqlite3.Connection, number: int, epoch: str) -> Iterator[Row]:
     high = place(number + 1, 0) - 1
     while True:
         chunk = new.execute(tables.SELECT_ROWS_DOWN, (place(number, 0), high, _BATCH)).fetchall()
-        for stored in chunk:
-            yield row_of(stored, epoch), stored[7] is not None
+        yield from (row_of(stored, epoch) for stored in chunk)
         if len(chunk) < _BATCH:
             return
         high = chunk[-1][0] - 1
 
 
-def _keep_marks(new: sqlite3.Connection, marks: dict[tuple[str, str], int]) -> bool:
+def _keep_marks(new: sqlite3.Connection, marks: Marks) -> bool:
     numbers = {epoch: number for number, epoch in new.execute("SELECT number, id FROM epoch").fetchall()}
     furthest: dict[str, tuple[int, str, int]] = {}
     for (name, epoch), seq in marks.items():

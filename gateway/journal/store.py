@@ -135,6 +135,8 @@ class Journal:
         try:
             return await self._file().read(after, limit, self.box)
         except _DISK as error:
+            if isinstance(error, sqlite3.Error) and opening.is_damage(error):
+                self._writer.suspect(str(error))
             raise self._down(str(error)) from error
 
     async def wait_beyond(self, position: Position | None) -> None:

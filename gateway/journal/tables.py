@@ -31,9 +31,10 @@ _STEPS = (
         predecessor_last INTEGER NOT NULL DEFAULT 0, seal TEXT NOT NULL);
     CREATE TABLE event (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
         at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL,
-        body BLOB NOT NULL);
+        seal BLOB NOT NULL, body BLOB NOT NULL);
     CREATE TABLE bare (place INTEGER PRIMARY KEY, type TEXT NOT NULL, importance INTEGER NOT NULL,
-        at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL);
+        at INTEGER NOT NULL, trusted INTEGER NOT NULL, body_sha256 BLOB NOT NULL, previous BLOB NOT NULL,
+        seal BLOB NOT NULL);
     CREATE TABLE lost (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
     CREATE TABLE mark (name TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
         seal TEXT NOT NULL);
@@ -41,10 +42,12 @@ _STEPS = (
     """,
 )
 
-HEADER = "place, type, importance, at, trusted, body_sha256, previous"
-INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+HEADER = "place, type, importance, at, trusted, body_sha256, previous, seal"
+INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+#: Many rows in one statement: two to three times as fast as executemany, and the interpreter's lock is let go once.
+INSERT_EVENTS = {rows: INSERT_EVENT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?)" * (rows - 1) for rows in (200, 40)}
 REPLACE_EVENT = INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE", 1)
-REPLACE_BARE = f"INSERT OR REPLACE INTO bare ({HEADER}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+REPLACE_BARE = f"INSERT OR REPLACE INTO bare ({HEADER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 MAKE_BARE = f"INSERT INTO bare ({HEADER}) SELECT {HEADER} FROM event WHERE place = ?"  # noqa: S608
 INSERT_USED = "INSERT OR REPLACE INTO used (id, expires, at) VALUES (?, ?, ?)"
 INSERT_MARK = "INSERT OR REPLACE INTO mark (name, epoch, seq, seal) VALUES (?, ?, ?, ?)"

@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.errors import JournalDown, N_
 from gateway.journal import tables
-from gateway.journal.rows import ZERO, Row, place, row_of, seq_of
+from gateway.journal.rows import ZERO, Row, is_header_sound, place, row_of, seq_of
 
 MOST_FAULTS = 100
 _CHUNK = 1000
@@ -128,29 +128,32 @@ class _Checker:
             ).fetchall()
         ]
         self._lost += sum(last - first + 1 for first, last in holes)
-        seq, head = 0, ZERO
-        for row, has_body in self._each_row(number, epoch):
+        seq, head = 0, ZERO  # an empty head: the header before was damaged, and nothing can be said of the link
+        for row, has_body, sound in self._each_row(number, epoch):
             self._rows += 1
+            if not sound:
+                self.add(epoch, row.seq, N_("the header is not as it was written"))
             self._without_body += not has_body
             if row.seq == seq:
                 self.add(epoch, row.seq, N_("this number is there twice"))
             elif row.seq != seq + 1:
                 if not _covered(seq + 1, row.seq - 1, holes):
                     self.add(epoch, seq + 1, N_("rows {first} to {last} are missing"), first=seq + 1, last=row.seq - 1)
-            elif row.previous != head:
+            elif sound and head and row.previous != head:
                 self.add(epoch, row.seq, N_("this header does not continue the one before it: one of them was changed"))
             if has_body and row.body is None:
                 self.add(epoch, row.seq, N_("the body does not match its hash: it was changed"))
-            seq, head = row.seq, row.head
+            seq, head = row.seq, row.head if sound else ""
         if told > seq and not _covered(seq + 1, told, holes):
             self.add(epoch, seq + 1, N_("rows {first} to {last} are missing"), first=seq + 1, last=told)
 
-    def _each_row(self, number: int, epoch: str) -> Iterator[tuple[Row, bool]]:
+    def _each_row(self, number: int, epoch: str) -> Iterator[tuple[Row, bool, bool]]:
         low, high = place(number, 0), place(number + 1, 0) - 1
         while True:
             chunk = self._connection.execute(tables.SELECT_ROWS, (low, high, _CHUNK)).fetchall()
             for stored in chunk:
-                yield row_of(stored, epoch), stored[7] is not None
+                row = row_of(stored, epoch)
+                yield row, stored[8] is not None, is_header_sound(stored, row)
             if len(chunk) < _CHUNK:
                 return
             low = chunk[-1][0] + 1

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from gateway.journal.event import Importance
 from gateway.journal.events import DropReason
@@ -20,8 +21,7 @@ LIMIT = 10_000
 LIMIT_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(eq=False, slots=True)
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """One waiting event. `done` is there when somebody waits for it to be durable."""
 
     noted: Noted

@@ -39,7 +39,7 @@ FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the
 SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
 RESERVE = 1024 * 1024
 _RELIEF = 500  # rows whose bodies go at once
-_TURN = 20  # rows hashed in one turn of the loop
+_TURN = 40  # rows hashed in one turn of the loop
 
 Open = Callable[[str], Awaitable[JournalFile]]
 
@@ -90,6 +90,11 @@ class Writer:
         self._marks[name] = (position, [*waiters, done])
         self.wake()
         return done
+
+    def suspect(self, what: str) -> None:
+        """The file was found damaged: set it aside with the next group."""
+        self._suspect = what
+        self._something.set()
 
     def stop(self) -> None:
         """Write what waits, once, then end."""
@@ -162,7 +167,7 @@ class Writer:
         try:
             while True:
                 entries = [entry for entry in entries if not entry.withdrawn]
-                if not entries and not marks:
+                if not entries and not marks and not self._suspect:
                     return True
                 try:
                     async with self._turn:
@@ -185,7 +190,7 @@ class Writer:
             ambiguous, self._ambiguous = self._ambiguous, []
             if ambiguous and await file.holds(ambiguous[-1]):
                 self._acknowledge(file, entries, ambiguous)
-                bodies = {id(row[7]) for row in ambiguous}
+                bodies = {id(row[8]) for row in ambiguous}
                 entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
             chain, rows = file.chain.copy(), []
             for count, entry in enumerate(entries, 1):
@@ -214,8 +219,9 @@ class Writer:
 
     def _acknowledge(self, file: JournalFile, entries: list[Entry], rows: list[Stored]) -> None:
         """Tell who waits for these rows where they are. The rows' bodies are the entries' own objects."""
-        places = {id(row[7]): row[0] for row in rows}
-        durable = [entry for entry in entries if id(entry.noted.body) in places]
+        awaited = [entry for entry in entries if entry.done or entry.once]
+        places = {id(row[8]): row[0] for row in rows} if awaited else {}
+        durable = [entry for entry in awaited if id(entry.noted.body) in places]
         for entry in durable:
             if entry.done and not entry.done.done():
                 where = places[id(entry.noted.body)]
@@ -230,6 +236,8 @@ class Writer:
             self._note_damage(error)
 
     async def _opened(self) -> JournalFile:
+        if self._suspect:
+            await self._let_go(clean=False)
         if self.file is None:
             self.file = await self._open(self._suspect)
             self._suspect = ""
