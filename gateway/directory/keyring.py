@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -99,6 +100,8 @@ def _damage(path: Path) -> str:
 
 
 def _create_if_new(path: Path) -> None:
+    if path.exists() and path.stat().st_size:
+        return
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         path.chmod(0o600)
@@ -128,17 +131,21 @@ def _salvage(data: bytes, box_key: bytes, forgotten: Collection[str]) -> dict[st
 class Keyring:
     """Everybody's key, ready to be unwrapped. Writes are durable when they return."""
 
-    def __init__(self, path: Path, box_key: bytes | None) -> None:
-        self._path, self._box_key = path, box_key
+    def __init__(self, path: Path, box_key: bytes | None, *, writable: bool = True) -> None:
+        self._path, self._box_key, self._writable = path, box_key, writable
         self._connection: aiosqlite.Connection | None = None
         self._wrapped: dict[str, bytes] = {}
         self.forgotten: set[str] = set()
 
     async def open(self) -> None:
         """Read all keys, wrapped. Raises sqlite3.Error."""
-        self._connection = await aiosqlite.connect(self._path, isolation_level=None)
-        for setting in _SETTINGS:
-            await self._connection.execute_fetchall(setting)
+        if self._writable:
+            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+            for setting in _SETTINGS:
+                await self._connection.execute_fetchall(setting)
+        else:
+            uri = f"file:{quote(str(self._path))}?mode=ro&immutable=1"
+            self._connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
         place = 0
         while rows := list(await self._connection.execute_fetchall(_PAGE_OF_KEYS, (place, PAGE))):
             for place, person, wrapped, destroyed in rows:  # noqa: B007  (the next page begins after the last place)

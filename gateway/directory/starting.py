@@ -112,12 +112,27 @@ async def _open_keys(folder: Path, forgotten: set[str], started: Started, in_thr
     )
     if box.problem is not None:
         started.problems["box key"] = box.problem
-    prepared: keyring.Prepared = await in_thread(functools.partial(keyring.prepare, folder, box.key, forgotten))
-    started.keys = Keyring(path, box.key)  # the directory closes it, also where opening it fails
+    prepared, writable = keyring.Prepared(), True
+    try:
+        prepared = await in_thread(functools.partial(keyring.prepare, folder, box.key, forgotten))
+    except (OSError, sqlite3.Error) as error:
+        if not path.exists():
+            raise
+        _say_unwritable(started, error)
+        writable = False
+    started.keys = Keyring(path, box.key, writable=writable)
     await started.keys.open()
     if missing := forgotten - started.keys.forgotten:  # the power went between the list and the keys
-        await started.keys.destroy(missing)
+        try:
+            await started.keys.destroy(missing)
+        except sqlite3.Error as error:
+            _say_unwritable(started, error)
     return prepared
+
+
+def _say_unwritable(started: Started, error: OSError | sqlite3.Error) -> None:
+    text = N_("the keys cannot be written ({error}): nobody can be added or forgotten")
+    started.problems["keys refused"] = Problem(text, {"error": str(error)})
 
 
 @dataclass(slots=True)
