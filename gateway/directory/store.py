@@ -108,6 +108,8 @@ class Directory:
 
     def health(self) -> DirectoryHealth:
         problems = tuple(self._problems.values())
+        if self._keeper is not None and self._keeper.done():
+            problems += (Problem(N_("the directory is not copied any more: restart loumen")),)
         down = self._database is None or any(problem.grave for problem in problems)
         return DirectoryHealth(
             state="down" if down else "degraded" if problems else "ok",
