@@ -172,23 +172,7 @@ class Taking:
         stands: bool,
     ) -> None:
         now = stamp(self._directory.wall()) or ""
-        row = sealed(
-            PersonRow(
-                id=record.id,
-                origin=self._origin,
-                external=None,
-                version=(known.version if known else 0) + 1,
-                source_version=record.version,
-                active=int(record.active),
-                valid_from=_utc(record.valid_from),
-                valid_until=_utc(record.valid_until),
-                doors=doors_text(record.doors if self._doors is None else self._doors),
-                under_14=int(record.under_14),
-                **seal_texts(cipher, record.name, record.home, record.phone),
-                added_at=known.added_at if known else now,
-                changed_at=now,
-            )
-        )
+        row = self._row(record, known, cipher, now)
         batch.people.append(row)
         self._put_consents(record, cipher, batch)
         batch.faces += [
@@ -213,6 +197,25 @@ class Taking:
         batch.entries.append(rights_entry(row, now))
         batch.events.append(
             PersonChanged(fields=("record",), stricter=stricter, **told, **whose)  # type: ignore[arg-type]
+        )
+
+    def _row(self, record: BundledPerson, known: PersonRow | None, cipher: Cipher, now: str) -> PersonRow:
+        return sealed(
+            PersonRow(
+                id=record.id,
+                origin=self._origin,
+                external=None,
+                version=(known.version if known else 0) + 1,
+                source_version=record.version,
+                active=int(record.active),
+                valid_from=_utc(record.valid_from),
+                valid_until=_utc(record.valid_until),
+                doors=doors_text(record.doors if self._doors is None else self._doors),
+                under_14=int(record.under_14),
+                **seal_texts(cipher, record.name, record.home, record.phone),
+                added_at=known.added_at if known else now,
+                changed_at=now,
+            )
         )
 
     def _put_consents(self, record: BundledPerson, cipher: Cipher, batch: _Batch) -> None:
