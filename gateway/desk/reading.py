@@ -55,10 +55,15 @@ class Reading:
                     "backlog": row["backlog"],
                     "events": sum(len(holding.have) for holding in epochs.values()),
                     "findings": self._count("finding", row["box"]),
-                    "epochs": [_epoch(epoch, epochs[epoch]) for epoch in in_order(epochs)],
+                    "epochs": self.epochs(row["box"]),
                 }
             )
         return found
+
+    def epochs(self, box: str) -> list[dict[str, Any]]:
+        """What is held of each epoch of a box, oldest first."""
+        epochs = self._holdings(box)
+        return [_epoch(epoch, epochs[epoch]) for epoch in in_order(epochs)]
 
     def _holdings(self, box: str) -> dict[str, Holding]:
         epochs: dict[str, Holding] = {}

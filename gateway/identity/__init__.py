@@ -166,13 +166,14 @@ class Box:
 
     def settle(self) -> None:
         """The current bundle has connected: the previous one is not needed any more."""
-        previous = self.folder / "previous"
         try:
-            old = self.folder / previous.readlink()
-            previous.unlink()
+            (self.folder / "previous").unlink(missing_ok=True)
+            kept = (self.folder / "current").readlink().name
+            others = [path for path in self.folder.glob("bundle-*") if path.name != kept]
         except OSError:
-            return  # there is none, or the disk says no: it is tried again at the next connection
-        shutil.rmtree(old, ignore_errors=True)
+            return  # the disk says no, or nothing was accepted yet: tried again at the next connection
+        for old in others:
+            shutil.rmtree(old, ignore_errors=True)
 
     def signing_key(self) -> Ed25519PrivateKey:
         """The box's own Ed25519 key, made on first use."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Connection:
         self._keepalive = float(options.keepalive)
         self._next_id = 0
         self._in_use: set[int] = set()
-        self._waiting: list[packets.Received] = []
+        self._waiting: deque[packets.Received] = deque()
         self.version = version
         self.accepted = Connack(session_present=False, code=0)
 
@@ -101,12 +102,12 @@ class Connection:
             async with asyncio.timeout(within):
                 await self._write(packets.encode(options, self.version))
                 while not self._waiting:
-                    self._waiting = await self._read()
+                    self._waiting.extend(await self._read())
         except TimeoutError as error:
             raise _silent(ConnectionLost(N_("The broker accepts the connection and says nothing"))) from error
         except ConnectionLost as lost:
             raise _silent(lost)  # noqa: B904  (the same error)
-        first = self._waiting.pop(0)
+        first = self._waiting.popleft()
         if not isinstance(first, Connack):
             raise ConnectionLost(N_("The broker does not speak MQTT"))
         if first.code:
@@ -157,7 +158,8 @@ class Connection:
     async def arrivals(self) -> AsyncIterator[Arrived]:
         """Messages and PUBACKs as they come, for ever. Raises ConnectionLost."""
         while True:
-            for packet in self._waiting:
+            while self._waiting:
+                packet = self._waiting.popleft()
                 match packet:
                     case Puback():
                         self._in_use.discard(packet.packet_id)
@@ -168,7 +170,7 @@ class Connection:
                         raise ConnectionLost(
                             N_("The broker ends the connection: {reason}"), reason=packets.reason(packet.code)
                         )
-            self._waiting = await self._read()
+            self._waiting.extend(await self._read())
 
     async def keep_alive(self) -> None:
         """Ping when silent, for ever; raises ConnectionLost when the broker has been silent too long."""

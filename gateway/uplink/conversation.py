@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.clock import Clock
-from gateway.errors import BadCommand, LoumenError, N_, UplinkError
+from gateway.errors import AlreadyUsed, BadCommand, LoumenError, N_, UplinkError
 from gateway.journal.rows import Row
 from gateway.uplink import envelope, messages
 from gateway.uplink.connection import Connection
@@ -189,18 +189,24 @@ class Conversation:
         now = self.clock.now().mono
         success = packet.code < FAILURE
         if success:
-            self.last_puback, self._refusals = now, 0
+            self.last_puback = now
         if place is not None and success:
             self.flow.acked(place)
+            self._refusals = 0
             self.moved.set()
         elif place is not None:
             self.flow.refused(place)
-            self._refusals += 1
-            pause = random.uniform(0.5, 1) * min(HOLD_MAX, 2.0**self._refusals)
-            self._held_until = now + pause
-            log.warning("the broker does not take an event: %s", reason(packet.code))
+            self._hold_back(now, packet.code)
         self.advance(Acked(len(self._waiting), success))
         self._wake.set()
+
+    def _hold_back(self, now: float, code: int) -> None:
+        """The broker does not take events: wait, longer each time; commands and receipts go on."""
+        if self._held_until > now:
+            return  # one of a handful that was under way
+        self._refusals += 1
+        self._held_until = now + random.uniform(0.5, 1) * min(HOLD_MAX, 2.0 ** min(self._refusals, 10))
+        log.warning("the broker does not take events: %s", reason(code))
 
     async def _hear_command(self, message: Publish) -> None:
         try:
@@ -248,6 +254,10 @@ class Conversation:
         try:
             async with asyncio.timeout(COMMAND_MAY_TAKE):
                 reply = await self.run_command(command)
+                if reply.error is not None and reply.error.code == AlreadyUsed.code:
+                    self.incoming.record(
+                        Refusal("replayed", envelope.REPLAYED, kid=command.actor.id, command_id=command.id)
+                    )
         except TimeoutError:
             reply = failure(command.id, BadCommand(TOO_LONG))
         except LoumenError as error:

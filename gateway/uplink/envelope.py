@@ -78,6 +78,7 @@ TOO_EARLY = N_("The command is dated in the future")
 EXPIRED = N_("The command has expired")
 NO_ROLE = N_("The key may not order this")
 RETAINED = N_("The command was retained by the broker")
+REPLAYED = N_("The command was carried out before")
 
 _payload = msgspec.json.Decoder(Payload)
 

@@ -60,7 +60,7 @@ class Topics(NamedTuple):
         return f"{self.prefix}/command"
 
 
-class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event on its way up. Unknown attributes are ignored."""
 
     specversion: str
@@ -76,7 +76,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     historical: bool
     trusted: bool
     datacontenttype: str = "application/json"
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Birth(msgspec.Struct, frozen=True, kw_only=True):

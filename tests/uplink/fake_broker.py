@@ -103,7 +103,9 @@ class FakeBroker:
         self.published += 1
         code = self.puback(topic, self.published)
         if not self.deaf:
-            client.writer.write(b"\x40\x03" + packet_id + bytes([code]) if client.version == 5 else b"\x40\x02" + packet_id)
+            client.writer.write(
+                b"\x40\x03" + packet_id + bytes([code]) if client.version == 5 else b"\x40\x02" + packet_id
+            )
         if code < 0x80 and self.keep(topic, self.published):
             self.send(topic, payload)
 

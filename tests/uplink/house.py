@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -40,9 +41,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def make_desk(folder: Path, port: int) -> Authority:
+def make_desk(folder: Path, port: int, protocol: Literal["5", "3.1.1", "auto"] = "auto") -> Authority:
     authority = Authority(folder)
-    authority.init(COMMUNITY, ("127.0.0.1", "localhost"), port)
+    authority.init(COMMUNITY, ("127.0.0.1", "localhost"), port, protocol)
     return authority
 
 
@@ -77,6 +78,8 @@ class Mosquitto:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
             self._process = None
 
 
@@ -114,12 +117,14 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the broker does not listen")
 
 
-async def until(true: Callable[[], object], within: float = 15.0, why: str = "") -> None:
+async def until(
+    true: Callable[[], object], within: float = 15.0, why: Callable[[], str] = lambda: "it did not happen in time"
+) -> None:
     """Look again until it is true; fails after `within`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while not true():
-        assert loop.time() < deadline, why or "it did not happen in time"
+        assert loop.time() < deadline, why()
         await asyncio.sleep(0.02)
 
 
@@ -162,9 +167,13 @@ class House:
         for number in range(first, first + count):
             self.journal.note(Happened(number=number))
 
+    def noted(self) -> bool:
+        """Whether everything that happened is in the journal."""
+        return self.journal.head is not None and self.journal.health().waiting == 0
+
     def all_received(self) -> bool:
         status = self.uplink.status()
-        return bool(status.head) and status.received == status.head
+        return self.noted() and status.received == status.head
 
 
 @contextlib.asynccontextmanager
@@ -182,6 +191,14 @@ async def end(running: asyncio.Task[None]) -> None:
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+
+
+async def holds_the_journal(house: House, authority: Authority, within: float = 30) -> None:
+    """The end of every story: the desk holds exactly what the journal does, once and in its place."""
+    await until(house.all_received, within, why=lambda: str(house.uplink.status()))
+    rows = await house.journal.read(None, 10_000)
+    assert [(row.epoch, row.seq, row.type, row.body) for row in rows] == stored(authority)[: len(rows)]
+    assert len({(epoch, seq) for epoch, seq, _kind, _body in stored(authority)}) == len(stored(authority))
 
 
 def stored(authority: Authority) -> list[tuple[str, int, str, bytes]]:

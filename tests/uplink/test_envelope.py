@@ -181,4 +181,4 @@ def test_the_list_of_keys_must_come_from_the_root_and_never_be_older() -> None:
         (sign(b"{}", "root", ROOT), {}),
     ):
         with pytest.raises(IdentityError):
-            open_key_list(data, root, **arguments)  # type: ignore[arg-type]
+            open_key_list(data, root, **arguments)

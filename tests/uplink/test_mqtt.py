@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gateway.uplink.receipts import EpochReceipt, Receipt
 from gateway.uplink.status import sentences
 from tests.uplink.fake_broker import FakeBroker
 from tests.uplink.house import COMMUNITY, House, desk, enrol, make_desk, stored, until
+from tests.uplink.house import holds_the_journal as house_holds_the_journal
 
 
 @dataclass
@@ -62,10 +64,14 @@ async def scene(
         if with_desk:
             service = await stack.enter_async_context(desk(authority, tls=False))
             if not broker.silent and not broker.greeting and not broker.connack:
-                await until(lambda: service and service.status()["connected_since"])
+                await until(partial(_connected, service))
         house.happen(1, events)
         uplink = await stack.enter_async_context(house.open())
         yield Scene(broker, house, authority, uplink, service)
+
+
+def _connected(service: DeskService) -> bool:
+    return bool(service.status()["connected_since"])
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -73,10 +79,7 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def holds_the_journal(now: Scene) -> None:
-    """The end of every story: the desk holds exactly what the journal does."""
-    await until(now.house.all_received, why=str(now.uplink.status()))
-    rows = await now.house.journal.read(None, 5000)
-    assert [(row.epoch, row.seq, row.type, row.body) for row in rows] == stored(now.authority)
+    await house_holds_the_journal(now.house, now.authority)
 
 
 @pytest.mark.parametrize("version", [5, 4])
@@ -192,7 +195,9 @@ def test_pause_survives_a_restart_and_resume_goes_on(tmp_path: Path) -> None:
             await now.uplink.pause()
             now.house.happen(10, 5)
             await until(lambda: not [client for client in now.broker.clients if now.house.box.uuid in client.name])
-            again = MqttUplink(now.house.config, SITE, now.house.box, now.house.journal, now.house.clock, now.house.obey)
+            again = MqttUplink(
+                now.house.config, SITE, now.house.box, now.house.journal, now.house.clock, now.house.obey
+            )
             assert again.status().state == "paused"
             assert "Paused" in told(now.uplink)
             await now.uplink.resume()
