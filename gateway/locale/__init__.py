@@ -3,7 +3,8 @@
 Message ids are English sentences with `{named}` places, marked `N_("...")` where they arise and
 translated where they are shown, in the reader's language. `speak` sets the language of this process:
 the CLI calls it once at its start; the daemon speaks only ids and facts and leaves the words to its
-readers. Strings inside facts that are ids themselves (a reason, a state) are translated with them.
+readers. Strings inside facts that are ids themselves (a reason, a state) are translated with them; facts
+that hold somebody's own names are not: a door may be called "light".
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ Language = Literal["zh", "en"]
 DOMAIN: Final = "loumen"
 FOLDER: Final = Path(__file__).parent
 LOCALES: Final[dict[Language, str]] = {"zh": "zh_CN", "en": "en"}
+
+OWN_NAMES: Final = frozenset(
+    """box broker camera chip command community device door driver engine field file folder given_name holder host id
+    key line lines model name names near noun option other part path person role service site unit user zone""".split()
+)
 
 _spoken: list[Language] = ["en"]
 
@@ -70,7 +76,9 @@ class _Facts(dict[str, object]):
 
 def tell(message: str, facts: Mapping[str, object], translate: Callable[[str], str] = _) -> str:
     """`message` in words, with its facts in their places. Never raises: a wrong place stays visible."""
-    words = {key: translate(fact) if isinstance(fact, str) else fact for key, fact in facts.items()}
+    words = {
+        key: translate(fact) if isinstance(fact, str) and key not in OWN_NAMES else fact for key, fact in facts.items()
+    }
     try:
         return translate(message).format_map(_Facts(words))
     except (ValueError, TypeError, LookupError, AttributeError):

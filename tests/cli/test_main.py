@@ -30,7 +30,8 @@ STATUS = {
 def test_help_lists_every_noun_and_imports_none(tmp_path: Path) -> None:
     probe = (
         "import sys; from gateway.cli.main import main; code = main(['--help']); "
-        "print(sorted(name for name in sys.modules if name.startswith('gateway.cli.')), file=sys.stderr); sys.exit(code)"
+        "print(sorted(name for name in sys.modules if name.startswith('gateway.cli.')), file=sys.stderr); "
+        "sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False

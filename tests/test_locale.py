@@ -1,0 +1,105 @@
+"""Both languages, whole and fresh: every text that a person reads is translated, its places intact."""
+
+from __future__ import annotations
+
+import gettext
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from gateway import locale
+
+update = pytest.importorskip("gateway.locale.update", reason="Babel is not installed")
+
+MEND = "run: python -m gateway.locale.update --missing, translate, then --merge"
+
+
+def test_every_text_is_translated_and_keeps_its_places() -> None:
+    problems = list(update.wrong(update.collect(), update.read("zh")))
+    assert problems == [], MEND
+
+
+def test_the_catalogues_are_fresh() -> None:
+    ids = update.collect()
+    for language in ("zh", "en"):
+        path = update.po_path(language)
+        with path.with_suffix(".mo").open("rb") as file:
+            compiled = gettext.GNUTranslations(file)
+        for known, words in update.read(language).items():
+            one, told = (known, words) if isinstance(known, str) else (known[0], words[0])
+            assert known in ids or language == "zh"
+            if isinstance(known, str):
+                assert compiled.gettext(one) == told
+            else:
+                assert compiled.ngettext(known[0], known[1], 1) == told
+    assert set(update.read("en")) == ids
+
+
+def test_chinese_speaks_chinese() -> None:
+    """Translations that are not Chinese at all are commands and addresses, and these alone."""
+    plain = {
+        words
+        for words in update.read("zh").values()
+        if isinstance(words, str) and not re.search(r"[\u4e00-\u9fff]", words)
+    }
+    assert all(re.match(r"(loumen|chmod|chgrp|systemctl|journalctl|TLS|\{)", words) for words in plain), plain
+
+
+def test_chinese_punctuation_stands_beside_chinese() -> None:
+    wrong = [
+        words
+        for words in update.read("zh").values()
+        if isinstance(words, str) and re.search(r"[\u4e00-\u9fff][,;:?!](?![a-z0-9/{=])", words)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_TW"}, "zh"),
+        ({"LANG": "en_GB.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "C.UTF-8"}, None),
+        ({"LC_ALL": "POSIX", "LANG": "zh_CN"}, None),
+        ({}, None),
+    ],
+)
+def test_the_locale_s_language(environment: dict[str, str], language: str | None) -> None:
+    assert locale.of_environment(environment) == language
+
+
+def test_facts_that_are_ids_are_translated_and_names_are_not() -> None:
+    chinese = locale.translator("zh")
+    told = locale.tell("{given} is not {expected}", {"given": "a list", "expected": "a table"}, chinese)
+    assert told == "列表 不是表"
+    told = locale.tell("there is no door {door}", {"door": "light"}, chinese)
+    assert told == "没有门 light"
+
+
+def test_a_wrong_place_stays_visible() -> None:
+    def same(message: str) -> str:
+        return message
+
+    assert locale.tell("{a} {b}", {"a": 1}, same) == "1 {b}"
+    assert locale.tell("{a:.1f}", {"a": "x"}, same) == "{a:.1f} {'a': 'x'}"
+    assert locale.tell("{", {}, same).startswith("{")
+    assert locale.tell("", {}, chinese := locale.translator("zh")) == ""
+    assert chinese("no such id") == "no such id"
+
+
+def test_every_id_is_a_format() -> None:
+    for known in update.collect():
+        if isinstance(known, str) and "%(" not in known:
+            list(string.Formatter().parse(known))
+
+
+def test_the_folder_ships_both() -> None:
+    for language in ("zh_CN", "en"):
+        folder = Path(locale.FOLDER) / language / "LC_MESSAGES"
+        assert (folder / "loumen.mo").stat().st_size > 10_000
