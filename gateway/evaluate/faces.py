@@ -1,8 +1,8 @@
 """`loumen evaluate faces`: error rates, the door's figure and the speed of an engine on labelled pictures.
 
-Accuracy is taken from the pictures as they are, the largest face of each. `ms_per_face` is the median on
-one thread from decoded frame to 128 numbers, each picture centred unscaled on a grey 640x480 frame (a
-larger one shrunk to fit), file reading excluded.
+Accuracy is taken from the pictures as they are, searched as enrolment does, the largest face of each.
+`ms_per_face` is the median on one thread from decoded frame to 128 numbers, each picture centred unscaled
+on a grey 640x480 frame (a larger one shrunk to fit), file reading excluded.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def measure(
     clocked = set(np.unique(np.linspace(0, count - 1, min(timed, count)).round().astype(int)).tolist())
     for place, picture in enumerate(source.pictures):
         frame = read_picture(picture.path)
-        for face in engine.find(frame)[:1]:
+        for face in engine.search(frame)[:1]:
             found.append(place)
             vectors.append(engine.embed(frame, face).vector)
         if place in clocked:

@@ -42,7 +42,7 @@ def embeddings(engine: Engine, folder: Path) -> list[Vectors]:
     people: dict[str, list[npt.NDArray[np.float32]]] = {}
     for picture in of_folder(folder).pictures:
         frame = read_picture(picture.path)
-        for face in engine.find(frame)[:1]:
+        for face in engine.search(frame)[:1]:
             people.setdefault(picture.person, []).append(engine.embed(frame, face).vector)
     return [np.array(vectors) for vectors in people.values() if len(vectors) >= LEAST]
 

@@ -49,7 +49,11 @@ class Engine(Protocol):
     models: dict[str, str]  # name -> sha256 of what was loaded
 
     def find(self, frame: Frame) -> list[Face]:
-        """Every face, the largest first."""
+        """Every face of a camera's frame, the largest first."""
+        ...
+
+    def search(self, picture: Frame) -> list[Face]:
+        """The same for a still picture: where nothing is found at once, looked at again more closely, at its price."""
         ...
 
     def embed(self, frame: Frame, face: Face) -> Embedded:

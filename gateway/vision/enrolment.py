@@ -83,7 +83,7 @@ class Enroller:
 
     def judge(self, frame: Frame) -> tuple[Embedded | None, str]:
         """The one face of a picture, or why it is no reference."""
-        faces = self._engine.find(frame)
+        faces = self._engine.search(frame)
         if not faces:
             return None, quality.NO_FACE
         if len(faces) > 1:

@@ -19,6 +19,7 @@ from gateway.errors import BadImage, N_
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 LEAST_SIDE = 16
+HALVED = 12_000_000  # pixels from which on a picture is decoded at half its size: a face needs no more, memory does
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers carry the size
 
@@ -49,7 +50,7 @@ def read_picture(
             least=LEAST_SIDE,
             most=max_pixels,
         )
-    return _decode(data, where)
+    return _decode(data, where, cv2.IMREAD_COLOR if width * height <= HALVED else cv2.IMREAD_REDUCED_COLOR_2)
 
 
 def dimensions(data: bytes) -> tuple[int, int] | None:
@@ -116,9 +117,9 @@ def _read(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def _decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
+def _decode(data: bytes, where: str, flags: int) -> npt.NDArray[np.uint8]:
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         picture = None
     if picture is None or picture.ndim != 3:

@@ -57,6 +57,9 @@ class DoubleEngine:
         boxes = [tuple(float(value) for value in stats[i][:4]) for i in range(1, count) if stats[i][4] > 400]
         return [Face((x, y, w, h), 1.0) for x, y, w, h in sorted(boxes, key=lambda box: -box[2])]
 
+    def search(self, picture: Frame) -> list[Face]:
+        return self.find(picture)
+
     def embed(self, frame: Frame, face: Face) -> Embedded:
         self.embedded += 1
         x, y, w, h = (int(value) for value in face.box)

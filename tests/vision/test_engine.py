@@ -89,6 +89,16 @@ def test_a_frame_of_any_size_is_looked_at(name: str, shape: tuple[int, int]) -> 
             assert one.embed(frame, face).vector.shape == (128,)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_small_face_in_a_large_still_picture_is_found_by_searching(name: str) -> None:
+    small = resident(1, 0.2)
+    picture = np.full((1200, 1600, 3), 127, np.uint8)
+    picture[700 : 700 + small.shape[0], 1200 : 1200 + small.shape[1]] = small
+    face = engine(name).search(picture)[0]
+    assert 1260 < face.box[0] + face.box[2] / 2 < 1320
+    assert engine(name).search(np.full((900, 900, 3), 127, np.uint8)) == []
+
+
 @pytest.mark.parametrize("name", FAST)
 def test_a_face_over_the_border_and_a_window_outside_the_frame_do_not_fail(name: str) -> None:
     one = engine(name)

@@ -79,6 +79,11 @@ def test_a_hundred_megabytes_are_not_read(tmp_path: Path) -> None:
         read_picture(b"x" * 2000, max_bytes=1000)
 
 
+def test_a_very_large_picture_is_decoded_at_half_its_size() -> None:
+    data = cv2.imencode(".jpg", np.zeros((3000, 4400, 3), np.uint8))[1].tobytes()
+    assert read_picture(data).shape == (1500, 2200, 3)
+
+
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jpg", tmp_path):
         with pytest.raises(BadImage, match="cannot be read"):

@@ -40,6 +40,9 @@ class FaceRecognitionEngine:
         ]
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
+    def search(self, picture: Frame) -> list[Face]:
+        return self.find(picture)
+
     def embed(self, frame: Frame, face: Face) -> Embedded:
         x, y, width, height = face.box
         place = (int(y), int(x + width), int(y + height), int(x))

@@ -26,6 +26,8 @@ class Detector(Protocol):
 
     def find(self, frame: Frame) -> list[Face]: ...
 
+    def closer(self, picture: Frame) -> list[Face]: ...
+
 
 class OnnxEngine:
     """See the module. `mirrored` takes the mean over the chip and its mirror image."""
@@ -46,13 +48,20 @@ class OnnxEngine:
         self._detector, self._landmarks, self._resnet, self._mirrored = detector, landmarks, resnet, mirrored
 
     def find(self, frame: Frame) -> list[Face]:
-        return sorted(self._detector.find(frame), key=lambda face: -face.box[2] * face.box[3])
+        return _largest_first(self._detector.find(frame))
+
+    def search(self, picture: Frame) -> list[Face]:
+        return self.find(picture) or _largest_first(self._detector.closer(picture))
 
     def embed(self, frame: Frame, face: Face) -> Embedded:
         points = self._landmarks.refine(frame, face)
         cut = chip(frame, points)
         vector = self._resnet.embed_both(cut) if self._mirrored else self._resnet.embed(cut)
         return Embedded(vector, quality(cut, points))
+
+
+def _largest_first(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
 def quality(cut: Frame, points: Complexes) -> Quality:
