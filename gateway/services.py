@@ -46,6 +46,7 @@ class Services:
         config, clock = daemon.config, daemon.clock
         self._daemon = daemon
         self.problems: dict[str, LoumenError] = {}
+        self._journal_open = asyncio.Event()
         self.box = self._identity(daemon.state, config.box.name)
         self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
         self.directory = Directory(daemon.state, clock, self.journal.note)
@@ -81,7 +82,7 @@ class Services:
         daemon.supervise("control", self._control)
         daemon.supervise("good configuration", self._keep_good)
         if self.uplink is not None:
-            daemon.supervise("uplink", self.uplink.run)
+            daemon.supervise("uplink", self._uplink)
 
     async def end(self, uplink: asyncio.Task[None] | None) -> None:
         """Drain the journal, say goodbye, close every database."""
@@ -108,12 +109,18 @@ class Services:
 
     async def _journal(self) -> None:
         await self.journal.start()
+        self._journal_open.set()
         while True:
             uplink = self._daemon.config.uplink
             mark = None if uplink is None else MARK_RECEIVED if uplink.receiver else MARK_SENT
             received = await self.journal.mark(mark) if mark is not None else self.journal.head
             await self.journal.retain(received, self._daemon.clock.now())
             await asyncio.sleep(RETAIN_EVERY)
+
+    async def _uplink(self) -> None:
+        await self._journal_open.wait()
+        assert self.uplink is not None
+        await self.uplink.run()
 
     async def _directory(self) -> None:
         await self.directory.start()

@@ -1,8 +1,9 @@
 """From what the vision process says to a grant, a refusal or nothing. Pure but for its memory of tracks.
 
 One face that stands before the camera gives many messages: one grant a track (again after REPEAT,
-for who did not pull the handle in time), and a refusal only after PATIENCE messages, so that a face
-seen badly at first is not turned away by its first frames.
+for who did not pull the handle in time), and a refusal only PATIENCE seconds after the first message
+without a match, so that a face seen badly at first is not turned away by its first frames. Who only
+glanced at the camera is refused, and recorded, all the same: `overdue` is asked every second.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from gateway.clock import Now
 from gateway.vision.protocol import Candidates
 
 REPEAT = 15.0  # seconds; longer than the default opening and the walk through it
-PATIENCE = 3  # messages without a match; about a second at the worker's pace
+PATIENCE = 1.0  # seconds; the worker's next pool of frames comes within it
 TRACKS = 64  # tracks remembered a door; the oldest is forgotten
 
 
 @dataclass(slots=True)
 class _Track:
-    unmatched: int = 0
+    waiting: Refusal | None = None  # not told yet: a better look may come
+    since: float = 0.0
     refused: bool = False
     granted_at: float = float("-inf")
 
@@ -50,11 +52,7 @@ class FaceDesk:
             return self._grant(track, match, seen, now)
         if decision.code in ("stale", "few_frames") or track.refused or track.granted_at > float("-inf"):
             return None
-        track.unmatched += 1
-        if decision.code == "no_match" and track.unmatched < PATIENCE:
-            return None
-        track.refused = True
-        return Refusal(
+        refusal = Refusal(
             by="face",
             code=decision.code,
             person="" if decision.code == "no_match" else match.person,
@@ -62,11 +60,28 @@ class FaceDesk:
             threshold=seen.threshold,
             track=seen.track,
         )
+        if decision.code == "no_match":
+            track.since = now.mono if track.waiting is None else track.since
+            track.waiting = refusal
+            return None
+        track.refused = True
+        return refusal
+
+    def overdue(self, now: Now) -> list[Refusal]:
+        """The refusals whose better look did not come."""
+        due = [
+            track
+            for track in self._tracks.values()
+            if track.waiting is not None and not track.refused and now.mono - track.since >= PATIENCE
+        ]
+        for track in due:
+            track.refused = True
+        return [track.waiting for track in due if track.waiting is not None]
 
     def _grant(self, track: _Track, match: Match, seen: Candidates, now: Now) -> Grant | None:
         if now.mono - track.granted_at < REPEAT:
             return None
-        track.granted_at = now.mono
+        track.granted_at, track.waiting = now.mono, None
         second = seen.best[1] if len(seen.best) > 1 else None
         return Grant(
             by="face",

@@ -218,6 +218,8 @@ class DoorService:
             self.put("tick", Tick())
             for wire in self._wires.values():
                 wire.sense_again()
+            for refusal in () if self.refusing else self._faces.overdue(self._clock.now()):
+                self.put("vision", refusal)
             now = self._clock.now().mono
             if self.outputs.lock is None and now >= self._lock_retry:
                 self._lock_retry = now + RETRY

@@ -7,20 +7,23 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from gateway.errors import LoumenError, N_
 
+KeptT = TypeVar("KeptT")
 LOUMEN = (sys.executable, "-m", "gateway.cli.main")
+START_WITHIN = 30.0  # seconds; a Pi under load imports slowly
 END_WITHIN = 8.0  # seconds; the unit's TimeoutStopSec is 5
 
 
@@ -62,6 +65,12 @@ class Lines:
             self._queue.put(line)
         self._queue.put(None)
 
+    def say(self, text: str) -> None:
+        """A line to its standard input."""
+        assert self.program.stdin is not None
+        self.program.stdin.write(text + "\n")
+        self.program.stdin.flush()
+
     def wait(self, wanted: Callable[[Any], bool], within: float, thing: str) -> Any:
         """The first document that is wanted. Raises StageError when it does not come in time."""
         until = time.monotonic() + within
@@ -83,6 +92,7 @@ class Stage:
         self.folder = folder
         self.env = {**os.environ, "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8"}
         self._running: dict[str, subprocess.Popen[Any]] = {}
+        self._kept = ExitStack()
 
     @classmethod
     @contextmanager
@@ -97,20 +107,73 @@ class Stage:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.Popen[Any]:
-        """Start a process under a name; what it says goes to NAME.log."""
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                list(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**self.env, **(env or {})}
-            )
+    def start(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, until: str = ""
+    ) -> subprocess.Popen[Any]:
+        """Start a process under a name; what it says goes to NAME.log. Returns when it has said `until`.
+
+        Raises StageError when it does not.
+        """
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**self.env, **(env or {})},
+        )
         self._running[name] = process
+        said = threading.Event()
+        threading.Thread(target=self._keep_log, args=(name, process, until, said), daemon=True).start()
+        if not said.wait(START_WITHIN) or process.poll() is not None:
+            raise StageError(
+                N_("{name} did not start within {seconds} s: {log}"),
+                name=name,
+                seconds=START_WITHIN,
+                log=self.log(name)[-800:],
+            )
+        return process
+
+    def _keep_log(self, name: str, process: subprocess.Popen[Any], until: str, said: threading.Event) -> None:
+        if not until:
+            said.set()
+        assert process.stdout is not None
+        with (self.folder / f"{name}.log").open("ab", buffering=0) as log:
+            for line in process.stdout:
+                log.write(line)
+                if until and until.encode() in line:
+                    said.set()
+        said.set()  # it ended: whoever waits looks why
+
+    def start_daemon(self, name: str, config: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[Any]:
+        """Start `loumen run` and return when its control socket listens, as systemd is told."""
+        address = str(self.folder / f"{name}.notify")
+        Path(address).unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.bind(address)
+            told.settimeout(START_WITHIN)
+            run = (*LOUMEN, "run", "--config", str(config))
+            process = self.start(name, run, {"NOTIFY_SOCKET": address, **(env or {})})
+            try:
+                while "control socket" not in told.recv(4096).decode():
+                    pass
+            except TimeoutError:
+                raise StageError(
+                    N_("{name} did not start within {seconds} s: {log}"),
+                    name=name,
+                    seconds=START_WITHIN,
+                    log=self.log(name)[-800:],
+                ) from None
         return process
 
     def follow(self, *arguments: str) -> Lines:
         """A `loumen` command that prints documents until it is stopped."""
+        return self.listen((*LOUMEN, *arguments, "--json"))
+
+    def listen(self, argv: Sequence[str]) -> Lines:
+        """A program that prints documents until it is stopped, and may be spoken to."""
         program = subprocess.Popen(
-            [*LOUMEN, *arguments, "--json"],
-            stdin=subprocess.DEVNULL,
+            list(argv),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -164,6 +227,10 @@ class Stage:
         """What a process has said."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
+    def has_log(self, name: str) -> bool:
+        """Whether a process of this name has run."""
+        return (self.folder / f"{name}.log").exists()
+
     def clear(self) -> None:
         """End everything that still runs."""
         for process in self._running.values():
@@ -175,3 +242,8 @@ class Stage:
                 process.kill()
                 process.wait()
         self._running.clear()
+        self._kept.close()
+
+    def keep(self, thing: AbstractContextManager[KeptT]) -> KeptT:
+        """Enter something that ends with the stage."""
+        return self._kept.enter_context(thing)

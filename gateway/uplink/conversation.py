@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 8  # commands that may run at the same time
 LATE = timedelta(seconds=60)
+ASK_AFTER = 3.0  # seconds for receipts that are under way
 HOLD_MAX = 60.0  # seconds to wait after a PUBACK that says no
 COMMAND_MAY_TAKE = 120.0
 
@@ -66,6 +68,7 @@ class Conversation:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _held_until: float = 0.0
     _refusals: int = 0  # PUBACKs that said no, in a row
+    _asking: bool = False
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _receipt_limit: Limit = field(default_factory=lambda: Limit(6, 3600))
 
@@ -97,8 +100,8 @@ class Conversation:
         assert connection is not None  # `begin` came before
         await together(self._hear(connection), self._send_events(), connection.keep_alive())
 
-    async def tell_state(self) -> None:
-        """A new challenge, and a number for receipts to answer."""
+    async def tell_state(self, *, renew: bool = True) -> None:
+        """A number for receipts to answer, and a new challenge unless it comes out of turn."""
         if self._birth is None or self._connection is None:
             return
         head = self.journal.head
@@ -107,11 +110,31 @@ class Conversation:
             epoch=head.epoch if head else "",
             epochs=self.places.ids(),
             head=head.seq if head else 0,
-            challenge=self.incoming.renew_challenge(),
+            challenge=self.incoming.renew_challenge() if renew else self._birth.challenge,
             state=self.flow.told(),
             backlog=self.backlog(),
         )
+        self._birth = msgspec.structs.replace(self._birth, challenge=state.challenge)
         await self._publish(self.topics.state, messages.encode(state), None)
+
+    def _ask_soon(self) -> None:
+        """A receipt did not name all that the broker took: ask before the next state message is due.
+
+        A broker that came back empty, or a receiver that was away, would else leave a hole for two minutes.
+        """
+        if self._asking or not self.flow.unconfirmed():
+            return
+        self._asking = True
+        task = asyncio.create_task(self._ask())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(ASK_AFTER)
+        self._asking = False
+        if self.flow.unconfirmed():
+            with contextlib.suppress(UplinkError):
+                await self.tell_state(renew=False)
 
     def backlog(self) -> int:
         """How many events nobody has confirmed."""
@@ -239,6 +262,7 @@ class Conversation:
             refused = self.flow.receipt(receipt, self.places.spans(self.journal.head), current=current)
             if refused is None:
                 self.last_receipt = now
+                self._ask_soon()
                 self.moved.set()
                 self._wake.set()
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.clock import Clock
-from gateway.errors import IdentityError, LoumenError
+from gateway.errors import IdentityError, LoumenError, N_
 from gateway.identity import Credentials, replace_file
 from gateway.identity.keys import KeyList, open_key_list
 from gateway.journal.event import Event
@@ -53,7 +53,11 @@ class Incoming:
         try:
             signed = credentials.keys.read_bytes()
         except OSError as error:
-            raise IdentityError("The list of keys cannot be read", where=str(credentials.keys)) from error
+            raise IdentityError(
+                N_("The list of keys cannot be read"),
+                where=str(credentials.keys),
+                mend=N_("ask the desk for a fresh bundle"),
+            ) from error
         self.keys = open_key_list(signed, self._root, credentials.bundle.community)
 
     def check(self, message: Publish) -> VerifiedCommand:
@@ -82,7 +86,7 @@ class Incoming:
         """Take a newer list of keys: what counts is the root's signature on the list, not who brings it."""
         try:
             if self._keys_path is None:
-                raise IdentityError("This box is not enrolled")
+                raise IdentityError(N_("This box is not enrolled with a desk"))
             signed = msgspec.json.decode(command.fields, type=NewKeys).signed.encode()
             listed = open_key_list(signed, self._root, self.keys.community, self.keys.version)
             replace_file(self._keys_path, signed)

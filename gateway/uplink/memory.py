@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,8 @@ class Memory:
             self.now = Remembered()
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("the uplink's memory is unreadable, it begins anew: %s", error)
-            self.now = Remembered()
+            # Higher than any count of sessions: a lower number than before would pass for old news.
+            self.now = Remembered(session=int(time.time()))
 
     def next_session(self) -> int:
         """A number that is higher than any before."""

@@ -36,6 +36,7 @@ ACK_WITHIN = 30.0  # seconds without any PUBACK while one is due
 BACKOFF_BASE = 1.0
 WINDOW = 500
 FLIGHT = 20
+KEPT_FOR_LIVE = 4
 READ_AHEAD = 200  # rows at once where many are passed over
 
 # --- the link
@@ -254,17 +255,23 @@ class Flow:
 
     def want(self, head: Place) -> Want | None:
         """What to read next, live first; None when there is nothing to send or no room."""
-        room = self.flight - len(self.flying)
+        room = self._room(Lane.LIVE)
         if room <= 0:
             return None
         if self.live < head and self._waiting(Lane.LIVE) < self.window:
             return Want(Lane.LIVE, self.live, None, room)
+        room = self._room(Lane.BACKLOG)
         roomy = room > self.flight // 2 or len(self.flying) < 2  # in handfuls: one read of the journal for each
-        if roomy and self.cursor < self.split and self._waiting(Lane.BACKLOG) < self.window:
+        if room > 0 and roomy and self.cursor < self.split and self._waiting(Lane.BACKLOG) < self.window:
             ahead = self.named.get(self.cursor.epoch)
             passing = ahead is not None and (ahead.highest or 0) > self.cursor.seq
             return Want(Lane.BACKLOG, self.cursor, self.split, READ_AHEAD if passing else room)
         return None
+
+    def _room(self, lane: Lane) -> int:
+        """How many more may go now; the backlog leaves a few places to what happens meanwhile."""
+        kept = min(KEPT_FOR_LIVE, self.flight // 4) if lane is Lane.BACKLOG else 0
+        return self.flight - kept - len(self.flying)
 
     def _waiting(self, lane: Lane) -> int:
         return sum(out.lane is lane for out in self.out.values()) if self.receiver else 0
@@ -278,7 +285,7 @@ class Flow:
         at = self.live if want.lane is Lane.LIVE else self.cursor
         if at != want.after:
             return []  # a receipt or a reconnect moved the cursor while the journal was read
-        room = min(self.flight - len(self.flying), self.window - self._waiting(want.lane))
+        room = min(self._room(want.lane), self.window - self._waiting(want.lane))
         chosen: list[Place] = []
         for place in read:
             if want.upto is not None and place > want.upto:
@@ -335,6 +342,10 @@ class Flow:
         else:
             reached = self.live
         self.sent = max(self.sent, reached)
+
+    def unconfirmed(self) -> bool:
+        """Whether the broker took something of this connection that no receipt names yet."""
+        return self.receiver and any(out.acked for out in self.out.values())
 
     def told(self) -> int:
         """A state message goes out: its number. A receipt that names it speaks of all that was acked by now."""

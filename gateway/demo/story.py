@@ -1,0 +1,167 @@
+"""What happens in the demo's house, step by step. Each step holds or the demo fails, with the reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.demo.house import DENIED, EXIT, LOCK, House
+from gateway.demo.stage import Lines, StageError
+from gateway.errors import N_
+from gateway.vision.demo_faces import resident_pictures, stranger_pictures
+
+RECEIPT_WITHIN = 20.0  # seconds from an event to the desk's receipt for it
+QUIET = 4.0  # seconds a stranger stands before the door; the worker judges three frames a second or more
+
+
+@dataclass(slots=True)
+class Story:
+    """The steps, in order; each returns what it saw, in words that are printed beside the tick."""
+
+    house: House
+    resident: str = ""
+    desk: Lines | None = None
+    box: Lines | None = None
+    spy: Lines | None = None
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """What is told, and what is done."""
+        return [
+            (N_("A community, its broker and its desk; this box is admitted"), self.begin),
+            (N_("The daemon starts; its doors are ready"), self.start),
+            (N_("A resident consents and is enrolled from two portraits"), self.enrol),
+            (N_("Her face opens the door"), self.face),
+            (N_("A stranger's face does not"), self.stranger),
+            (N_("The desk opens the door with a signed command"), self.command),
+            (N_("The same command, sent again by somebody in the broker, opens nothing"), self.replay),
+            (N_("The broker is killed; the exit button opens all the same"), self.offline),
+            (N_("The broker comes back, and nothing is missing at the desk"), self.online),
+            (N_("The journal is whole, and the daemon stops in order"), self.end),
+        ]
+
+    def begin(self) -> str:
+        self.house.enrol()
+        self.house.start_broker()
+        self.house.start_desk()
+        return self.house.box
+
+    def start(self) -> str:
+        self.house.start_box()
+        self.desk, self.box = self.house.at_desk(), self.house.at_box()
+        self._at_desk("daemon.started.v1", RECEIPT_WITHIN)
+        self.box.wait(lambda event: _type(event) == "vision.started.v1", 60, "the vision process")
+        status = self.house.status()
+        engine, detector = status["vision"]["engine"], status["vision"]["detector"]
+        return f"{status['ready_seconds']} s, {status['resident_kb'] // 1024} MB, {engine}/{detector}"
+
+    def enrol(self) -> str:
+        stage = self.house.stage
+        added = stage.ask("person", "add", "林晓梅", "--home", "1-1-502", "--door", "main", "--consent")
+        self.resident = added["person"]["id"]
+        pictures = [str(picture) for picture in resident_pictures()[:2]]
+        stage.ask("face", "enrol", self.resident, *pictures)
+        self._at_box("face.enrolled.v1", 20)
+        return self.resident
+
+    def face(self) -> str:
+        shown = self.house.show(resident_pictures()[2])
+        opened = self.house.opened(shown)
+        event = self._at_box("door.opened.v1", 5)
+        if event["person"] != self.resident:
+            raise StageError(N_("the door opened for {person}, who is not the resident"), person=event["person"])
+        self._at_desk("door.opened.v1", RECEIPT_WITHIN)
+        self._received()
+        return f"{(opened - shown):.2f} s, {event['distance']:.3f} < {event['threshold']:.3f}"
+
+    def stranger(self) -> str:
+        self._closed()
+        shown = self.house.show(stranger_pictures()[0])
+        event = self._at_box("door.refused.v1", 20)
+        try:
+            self.house.opened(shown, QUIET)
+        except TimeoutError:
+            denied = self.house.building.changes(DENIED)
+            return f"{event['code']}, {event['distance']:.3f}, {'red lamp' if denied else 'no lamp'}"
+        raise StageError(N_("the door opened for a stranger"))
+
+    def command(self) -> str:
+        spy = self.spy = self.house.eavesdropper()
+        spy.wait(lambda said: "listening" in said, 20, "the eavesdropper")
+        asked = time.monotonic()
+        self.house.stage.ask("desk", "command", self.house.box, "door.open", "--door", "main", "--reason", "parcel")
+        opened = self.house.opened(asked, 10)
+        event = self._at_box("door.opened.v1", 5)
+        spy.wait(lambda said: "heard" in said, 10, "the command in the broker")
+        return f"{(opened - asked):.2f} s, {event['actor']}"
+
+    def replay(self) -> str:
+        self._closed()
+        replayed = time.monotonic()
+        assert self.spy is not None
+        self.spy.say("again")
+        self.spy.wait(lambda said: "replayed" in said, 10, "the replayed command at the broker")
+        refused = self._at_box("command.refused.v1", 10)
+        if self.house.edges(replayed):
+            raise StageError(N_("the replayed command moved the lock"))
+        return str(refused["reason"])
+
+    def offline(self) -> str:
+        self.house.stage.kill("broker")
+        for _ in range(3):
+            pressed = time.monotonic()
+            self.house.building.press(EXIT)
+            self.house.opened(pressed, 5)
+            self.house.building.let_go(EXIT)
+            self._closed()
+            self._at_box("door.opened.v1", 5)
+        return "3"
+
+    def online(self) -> str:
+        self.house.start_broker()
+        for _ in range(3):
+            self._at_desk("door.opened.v1", 40)
+        self._received()
+        boxes = self.house.stage.ask("desk", "boxes")["boxes"]
+        held = next(box for box in boxes if box["box"] == self.house.box)
+        holes = [hole for epoch in held["epochs"] for hole in epoch["holes"]]
+        if holes or held["findings"]:
+            raise StageError(N_("the desk misses {holes} and found {findings}"), holes=holes, findings=held["findings"])
+        return f"{held['events']} events"
+
+    def end(self) -> str:
+        import signal
+
+        code = self.house.stage.kill("box", signal.SIGTERM)
+        if code != 0:
+            raise StageError(N_("the daemon ended with {code}"), code=code)
+        verified = self.house.stage.ask("event", "verify")
+        return f"{verified.get('rows', verified.get('events', ''))} events"
+
+    # --- what steps have in common
+
+    def _at_box(self, kind: str, within: float) -> dict[str, object]:
+        assert self.box is not None
+        event = self.box.wait(lambda event: _type(event) == kind, within, kind)
+        body = event["event"]
+        return dict(body)
+
+    def _at_desk(self, kind: str, within: float) -> None:
+        assert self.desk is not None
+        self.desk.wait(lambda event: _type(event) == kind, within, f"{kind} at the desk")
+
+    def _closed(self) -> None:
+        """Wait until the lock rests again."""
+        self.house.building.reaches(LOCK, False, since=time.monotonic(), within=10)
+
+    def _received(self) -> None:
+        """Wait until the desk's receipt names everything that the box has."""
+        assert self.desk is not None
+        until = time.monotonic() + RECEIPT_WITHIN
+        while (status := self.house.stage.ask("sync", "status"))["backlog"]:
+            if time.monotonic() > until:
+                raise StageError(N_("no receipt for {backlog} events"), backlog=status["backlog"])
+
+
+def _type(event: dict[str, object]) -> object:
+    return event.get("type")
