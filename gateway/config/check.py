@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from gateway.config import schema
+from gateway.config.check_meters import check_meters
 from gateway.config.lines import SOC_CHIPS, Use, uses
 from gateway.config.mistakes import Finding, KeyPath
 from gateway.errors import N_
@@ -25,7 +26,16 @@ def check(config: schema.Gateway, document: Mapping[str, Any] | None = None) -> 
     """Everything found. `document` is the raw file: a camera whose table is broken exists all the same."""
     cameras = _names(document, "camera") | set(config.camera)
     doors = chain.from_iterable(_door(name, door, config, cameras) for name, door in config.door.items())
-    return [*_site(config), *doors, *_cameras(config), *_lines(config), *_uplink(config), *_control(config)]
+    buses = _names(document, "bus") | set(config.bus)
+    return [
+        *_site(config),
+        *doors,
+        *_cameras(config),
+        *_lines(config),
+        *check_meters(config, buses),
+        *_uplink(config),
+        *_control(config),
+    ]
 
 
 def _names(document: Mapping[str, Any] | None, table: str) -> set[str]:

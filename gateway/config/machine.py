@@ -27,7 +27,7 @@ Inspect = Callable[[str, str, int], LineInfo]  # driver name, chip, line; raises
 
 def check_machine(config: schema.Gateway, inspect: Inspect, path: Path | None = None) -> list[Finding]:
     """What this machine lacks. `path`: the configuration file, whose mode is looked at too."""
-    found = [*_lines(config, inspect), *_cameras(config), *_folders(config), *_users(config)]
+    found = [*_lines(config, inspect), *_cameras(config), *_buses(config), *_folders(config), *_users(config)]
     return [*found, *_secrecy(config, path)] if path is not None else found
 
 
@@ -88,6 +88,19 @@ def camera_finding(name: str, camera: schema.Camera) -> Finding | None:
         case _:
             return None
     return None
+
+
+def _buses(config: schema.Gateway) -> Iterator[Finding]:
+    for name, bus in config.bus.items():
+        if isinstance(bus, schema.SerialBus) and bus.port and not Path(bus.port).exists():
+            yield Finding(
+                ("bus", name, "port"),
+                N_("there is no port {device}"),
+                N_("plug the adapter in; 'loumen meter scan' lists the ports"),
+                {"device": bus.port},
+            )
+        if isinstance(bus, schema.SimulatedBus) and not _is(Path(bus.meters), stat.S_ISREG):
+            yield Finding(("bus", name, "meters"), N_("there is no file {path}"), "", {"path": bus.meters})
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:

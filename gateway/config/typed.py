@@ -22,6 +22,7 @@ from gateway.errors import N_
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 BROKEN: Final = object()
+NEAR: Final = 0.65  # how alike two words must be for 'did you mean'
 
 TEXT = N_("text in quotes")
 SWITCH = N_("true or false")
@@ -100,7 +101,7 @@ class _Reading:
         return kind.cls(**made)
 
     def _unknown(self, name: str, allowed: Iterable[str], path: KeyPath) -> None:
-        near = get_close_matches(name, list(allowed), n=1)
+        near = get_close_matches(name, list(allowed), n=1, cutoff=NEAR)
         self._wrong(
             (*path, name),
             N_("{name} is not known here"),
@@ -160,7 +161,7 @@ class _Reading:
 
     def _choice(self, given: Any, allowed: Iterable[Any], path: KeyPath) -> object:
         names = [str(value) for value in allowed]
-        near = get_close_matches(given, names, n=1) if isinstance(given, str) else []
+        near = get_close_matches(given, names, n=1, cutoff=NEAR) if isinstance(given, str) else []
         return self._wrong(
             path,
             N_("{given} is not one of {allowed}"),

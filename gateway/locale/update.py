@@ -11,6 +11,7 @@ Needs Babel (requirements/dev). A translation whose id has gone is dropped: the 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import string
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Final
 
 from babel.messages import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -29,7 +29,7 @@ from gateway.locale import DOMAIN, FOLDER, LOCALES, Language
 
 ROOT: Final = FOLDER.parents[1]
 SOURCES: Final = ("drivers", "gateway")
-KEYWORDS: Final = {"N_": None, "_": None, "translate": None, "ngettext": (1, 2)}
+KEYWORDS: Final = frozenset({"N_", "_", "translate"})
 STAMP: Final = datetime(2026, 1, 1, tzinfo=UTC)  # a date that moves would make every run a change
 
 Id = str | tuple[str, ...]
@@ -37,11 +37,22 @@ Id = str | tuple[str, ...]
 
 def collect(root: Path = ROOT) -> set[Id]:
     """Every id that the sources mark."""
-    found: set[Id] = set()
-    for folder in SOURCES:
-        rows = extract_from_dir(root / folder, [("**.py", "python")], {"**.py": {"encoding": "utf-8"}}, KEYWORDS)
-        found.update(tuple(row[2]) if isinstance(row[2], list | tuple) else row[2] for row in rows if row[2])
-    return found
+    files = (path for folder in SOURCES for path in sorted((root / folder).rglob("*.py")))
+    return {known for path in files for known in ids_of(path.read_text("utf-8"))}
+
+
+def ids_of(source: str) -> Iterator[Id]:
+    """The ids of one source. Babel's own extraction does not see into f-strings; the syntax tree does."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        texts = [argument.value if isinstance(argument, ast.Constant) else None for argument in node.args[:2]]
+        match texts:
+            case [str(one), str(many)] if name == "ngettext":
+                yield (one, many)
+            case [str(one), *_] if one and name in KEYWORDS:
+                yield one
 
 
 def po_path(language: Language) -> Path:

@@ -235,10 +235,7 @@ ONE_MISTAKE = [
 def test_one_mistake(old: str, new: str, expected: list[str] | None) -> None:
     found = told(changed(old, new))
     if expected is None:
-        assert found == [
-            "1: zzz: zzz is not known here\n"
-            f"  mend: known here: {KNOWN}"
-        ]
+        assert found == [f"1: zzz: zzz is not known here\n  mend: known here: {KNOWN}"]
     elif any("warning" in text for text in expected) and len(expected) > 1:
         assert set(found) <= set(expected)  # where there is an error, warnings wait
     else:
@@ -485,3 +482,46 @@ def _is_whole_float(document: Any) -> bool:
     if isinstance(document, dict):
         return any(map(_is_whole_float, document.values()))
     return isinstance(document, float) and document.is_integer()
+
+
+def test_buses_and_meters() -> None:
+    text = (
+        GOOD
+        + """
+[bus.a]
+driver = "serial"
+[bus.b]
+driver = "tcp"
+host = "10.0.0.5"
+[bus.c]
+driver = "tcp"
+host = "10.0.0.5"
+[meter.one]
+name = "One"
+bus = "b"
+unit = 7
+profile = "x"
+[meter.two]
+name = "Two"
+bus = "b"
+unit = 7
+profile = "x"
+[meter.three]
+name = "Three"
+bus = "bb"
+unit = 8
+profile = "x"
+[metering]
+still = 86400
+"""
+    )
+    assert told(text) == [
+        "16: bus.a: a serial bus needs `adapter` or `port`, one of them\n"
+        "  mend: 'loumen meter scan' lists the adapters with their serial numbers",
+        "21: bus.c: this is the wire of bus b already\n  mend: one bus a wire: hang the meters on b",
+        "32: meter.two.unit: meter one has number 7 on this bus already\n"
+        "  mend: give each meter of a bus its own number",
+        '36: meter.three.bus: there is no bus bb\n  mend: did you mean "b"?',
+        "40: metering.still: a pause of 86400 s is never found within 86400 s\n"
+        "  mend: make still shorter than still_within",
+    ]

@@ -1,0 +1,65 @@
+"""Whether buses and meters fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from gateway.config import schema
+from gateway.config.mistakes import Finding
+from gateway.errors import N_
+
+
+def check_meters(config: schema.Gateway, buses: set[str]) -> Iterator[Finding]:
+    """`buses`: every name of the file, also of those whose table is broken."""
+    yield from _buses(config)
+    seen: dict[tuple[str, int], str] = {}
+    for name, meter in config.meter.items():
+        if meter.bus not in buses:
+            near = get_close_matches(meter.bus, buses, n=1)
+            yield Finding(
+                ("meter", name, "bus"),
+                N_("there is no bus {bus}"),
+                N_('did you mean "{near}"?') if near else N_("add a table [bus.{bus}]"),
+                {"bus": meter.bus, "near": "".join(near)},
+            )
+        first = seen.setdefault((meter.bus, meter.unit), name)
+        if first != name:
+            yield Finding(
+                ("meter", name, "unit"),
+                N_("meter {other} has number {unit} on this bus already"),
+                N_("give each meter of a bus its own number"),
+                {"other": first, "unit": meter.unit},
+            )
+    if config.metering.profiles and not config.metering.profiles.startswith("/"):
+        yield Finding(("metering", "profiles"), N_("this is not an absolute path"), N_("begin it with /"))
+    if config.metering.still >= config.metering.still_within:
+        yield Finding(
+            ("metering", "still"),
+            N_("a pause of {still} s is never found within {within} s"),
+            N_("make still shorter than still_within"),
+            {"still": f"{config.metering.still:g}", "within": f"{config.metering.still_within:g}"},
+        )
+
+
+def _buses(config: schema.Gateway) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for name, bus in config.bus.items():
+        source = ""
+        if isinstance(bus, schema.SerialBus):
+            source = bus.adapter or bus.port
+            if bool(bus.adapter) == bool(bus.port):
+                yield Finding(
+                    ("bus", name),
+                    N_("a serial bus needs `adapter` or `port`, one of them"),
+                    N_("'loumen meter scan' lists the adapters with their serial numbers"),
+                )
+        elif isinstance(bus, schema.TcpBus):
+            source = f"{bus.host}:{bus.port}"
+        if source and seen.setdefault(source, name) != name:
+            yield Finding(
+                ("bus", name),
+                N_("this is the wire of bus {other} already"),
+                N_("one bus a wire: hang the meters on {other}"),
+                {"other": seen[source]},
+            )
