@@ -23,7 +23,7 @@ SPLITS = 20
 SHOWN = 3  # presentations of each person in a split
 FRAMES = 3
 TEMPLATES = 5
-LEAST_PEOPLE = 5  # of fewer no tail is fitted
+LEAST_PEOPLE = 10  # of fewer no tail is fitted
 
 Vectors = npt.NDArray[np.float32]
 
