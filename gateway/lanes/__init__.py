@@ -1,0 +1,1 @@
+"""Lanes: a barrier's arm, its plates, who may pass."""

@@ -1,0 +1,1 @@
+"""The rules of a lane: `sense` says what four wires mean together, `arm` is the table, `lane` joins them."""
