@@ -17,6 +17,10 @@ class Reading:
     at: float
     register: int
 
+    def shifted(self, seconds: float) -> Reading:
+        """The same on a clock that was set by so much."""
+        return Reading(self.at + seconds, self.register)
+
 
 @dataclass(frozen=True, slots=True)
 class Suspected:

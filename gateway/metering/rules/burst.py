@@ -7,7 +7,8 @@ Theory of operation
                30 minutes). It clears as soon as the flow is below.
 
     Flow is judged over the last `window` seconds of readings, because a register of whole litres read
-    once a minute says nothing finer; a gap longer than `window` makes it unknown, which is CALM.
+    once a minute says nothing finer; a gap longer than `window` makes it unknown, which is CALM. Across
+    a gap over which the register stood nothing ran, so there it is known.
 """
 
 from __future__ import annotations
@@ -78,23 +79,43 @@ class Burst:
     recent: tuple[Reading, ...] = ()
     since: Reading | None = None
 
+    @property
+    def deadline(self) -> float | None:
+        """The first poll at or after it may find something although the register stands; None: none will."""
+        if not self.recent:
+            return None
+        if self.state is not State.CALM:
+            return self.recent[-1].at
+        covered = self.recent[0].at + self.window
+        return covered if covered > self.recent[-1].at else None
+
+    def shifted(self, seconds: float) -> Burst:
+        """The same history on a clock that was set by so much."""
+        recent = tuple(reading.shifted(seconds) for reading in self.recent)
+        return replace(self, recent=recent, since=self.since and self.since.shifted(seconds))
+
     def advance(self, given: Reading) -> tuple[Burst, tuple[Finding, ...]]:
         """The detector after a reading that is not older than the last, and what it found."""
-        if self.recent and given.at - self.recent[-1].at > self.window:
-            recent: tuple[Reading, ...] = (given,)
-        else:
-            recent = (*self._within(given.at), given)
+        recent = (*self._within(given.at), given)
+        if self.recent and self._is_gap(self.recent[-1], given):
+            recent = (given,)
         sign = self._sign(recent)
         step = TABLE[self.state][sign]
         since = recent[0] if Act.BEGIN in step.acts else self.since
         findings = tuple(self._found(act, given) for act in step.acts if act is not Act.BEGIN)
         return replace(self, state=step.state, recent=recent, since=since), findings
 
+    def _is_gap(self, before: Reading, given: Reading) -> bool:
+        return given.at - before.at > self.window and given.register != before.register
+
     def _within(self, at: float) -> tuple[Reading, ...]:
         """The readings that the window still needs: the newest that is at least `window` old, and all after it."""
         kept = self.recent
         while len(kept) > 1 and at - kept[1].at >= self.window:
             kept = kept[1:]
+        begin = at - self.window
+        if len(kept) > 1 and kept[0].register == kept[1].register and kept[0].at < begin:
+            return (Reading(begin, kept[0].register), *kept[1:])  # it stood from one to the other: also at `begin`
         return kept
 
     def _sign(self, recent: tuple[Reading, ...]) -> Sign:

@@ -71,6 +71,25 @@ class Continuous:
     moved_at: float = 0.0  # the last reading at which the register had moved
     since: Reading | None = None  # when the last still hour ended
 
+    @property
+    def deadline(self) -> float | None:
+        """The first poll at or after it may find something although the register stands; None: none will."""
+        if self.last is None or self.since is None:
+            return None
+        times = [self.moved_at + self.still]
+        if self.state is State.WATCHING:
+            times.append(self.since.at + self.window)
+        return min((at for at in times if at > self.last.at), default=None)
+
+    def shifted(self, seconds: float) -> Continuous:
+        """The same history on a clock that was set by so much."""
+        return replace(
+            self,
+            last=self.last and self.last.shifted(seconds),
+            moved_at=self.moved_at + seconds,
+            since=self.since and self.since.shifted(seconds),
+        )
+
     def advance(self, given: Reading) -> tuple[Continuous, tuple[Finding, ...]]:
         """The detector after a reading that is not older than the last, and what it found."""
         if self.last is None or self.since is None:

@@ -1,0 +1,143 @@
+"""Finds and loads profiles: all mistakes of a file at once, each with file, line, key and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from gateway.config.load import located
+from gateway.config.mistakes import ConfigMistakes, Finding, KeyPath, Mistake
+from gateway.config.positions import Positions
+from gateway.config.typed import read
+from gateway.errors import N_, NotFound
+from gateway.metering.profile import FLOATS, WIDTHS, Profile
+
+LARGEST = 64 * 1024  # bytes of a profile
+
+
+def shipped() -> Path:
+    """The folder of the profiles that come with Loumen: of the checkout, or where they were installed."""
+    checkout = Path(__file__).parents[2] / "profiles"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "loumen" / "profiles"
+
+
+def known(own: str = "") -> dict[str, Path]:
+    """Every profile by name; one of the own folder hides a shipped one of the same name."""
+    folders = [shipped(), *([Path(own)] if own else [])]
+    return {path.stem: path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str, own: str = "") -> Profile:
+    """The profile of this name. Raises NotFound, ConfigMistakes."""
+    paths = known(own)
+    if name not in paths:
+        near = get_close_matches(name, paths, n=1)
+        raise NotFound(
+            N_("there is no profile {profile}"),
+            mend=N_('did you mean "{near}"?') if near else N_("known: {known}"),
+            profile=name,
+            near="".join(near),
+            known=", ".join(paths) or "-",
+        )
+    return load_file(paths[name])
+
+
+def load_file(path: Path) -> Profile:
+    """Read and check a file. Raises ConfigMistakes."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise _whole(path, N_("the file cannot be read: {problem}"), problem=error.strerror or str(error)) from error
+    if len(data) > LARGEST:
+        raise _whole(path, N_("the file is larger than {limit} bytes"), limit=LARGEST)
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise _whole(path, N_("this is not UTF-8 text")) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise _whole(
+            path, N_("this is not TOML: {problem}"), int(line.group(1)) if line else 1, problem=str(error)
+        ) from error
+    return parse(document, text, path)
+
+
+def parse(document: dict[str, Any], text: str, path: Path) -> Profile:
+    """Check a document; `text` and `path` are for the messages. Raises ConfigMistakes."""
+    profile, findings = read(document, Profile)
+    told = {finding.path for finding in findings}
+    findings += [found for found in check(profile) if not _told_already(found.path, told)]
+    if findings:
+        raise ConfigMistakes(path, located(findings, Positions(text), path))
+    return profile
+
+
+def _told_already(path: KeyPath, told: set[KeyPath]) -> bool:
+    return any(path[: len(other)] == other or other[: len(path)] == path for other in told)
+
+
+def _whole(path: Path, what: str, line: int = 0, **facts: object) -> ConfigMistakes:
+    return ConfigMistakes(path, [Mistake(path.name, line, "", what, "", facts)])
+
+
+def check(profile: Profile) -> Iterator[Finding]:
+    """What the types cannot say."""
+    for key in ("model", "source"):
+        if not str(getattr(profile, key)).strip():
+            yield Finding((key,), N_("this says nothing"), N_("name the document and its version"))
+    yield from _total(profile)
+    for name, value in profile.value.items():
+        yield from _fits(profile, ("value", name), value.address, value.type)
+    if profile.running is not None:
+        yield from _fits(profile, ("running",), profile.running.address, profile.running.type)
+    if profile.probe is not None:
+        yield from _fits(profile, ("probe",), profile.probe.address, profile.probe.type)
+    for place, flag in enumerate(profile.flag):
+        if (flag.bit < 0) == (flag.equals < 0):
+            yield Finding(
+                ("flag", place, "bit"), N_("a flag is either a bit or a value"), N_("give one of bit and equals")
+            )
+
+
+def _total(profile: Profile) -> Iterator[Finding]:
+    if not profile.total:
+        yield Finding(("total",), N_("a profile without a total reads nothing"), N_("add [[total]]"))
+    taken: dict[int, int] = {}
+    for place, part in enumerate(profile.total):
+        yield from _fits(profile, ("total", place), part.address, part.type)
+        for address in range(part.address, part.address + WIDTHS.get(part.type, 1)):
+            if taken.setdefault(address, place) != place:
+                yield Finding(
+                    ("total", place, "address"),
+                    N_("register {register} is part {other} of the total already"),
+                    N_("look at the addresses and types in the source document"),
+                    {"register": address, "other": taken[address] + 1},
+                )
+                break
+        above = profile.total[place - 1].millilitres if place else part.millilitres + 1
+        if part.millilitres > above or (part.millilitres == above and part.type not in FLOATS):
+            yield Finding(
+                ("total", place, "millilitres"),
+                N_("a fraction counts less than the part before it"),
+                N_("the whole part first: 1000000 for m3, 1000 for L, 1 for mL"),
+            )
+
+
+def _fits(profile: Profile, path: KeyPath, address: int, kind: str) -> Iterator[Finding]:
+    width = WIDTHS.get(kind, 1)
+    if address + width > 65536:
+        yield Finding((*path, "address"), N_("this ends beyond the last register"), N_("allowed: 0 to 65535"))
+    if width > profile.most_registers > 0:
+        yield Finding(
+            (*path, "type"),
+            N_("{type} takes {width} registers, and the meter gives {most} at once"),
+            N_("look at most_registers"),
+            {"type": kind, "width": width, "most": profile.most_registers},
+        )
