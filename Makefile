@@ -35,7 +35,7 @@ help:
 .venv/.locks: .venv/.created $(LOCKS) requirements/no-deps.txt requirements/rpi-lgpio.txt
 	$(PIP) $(addprefix -r ,$(LOCKS))
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(PIP) -r requirements/rpi-lgpio.txt; fi
-	$(PIP) --no-deps -r requirements/no-deps.txt
+	$(PIP) --no-deps --ignore-requires-python -r requirements/no-deps.txt
 	@touch $@
 
 # setuptools goes again: a box has none, so nothing here may lean on it.

@@ -68,7 +68,8 @@ def lock_no_deps(tools: Path) -> None:
     """What is installed without its dependencies cannot be resolved: pip is asked for the files it would take."""
     print(f"{NO_DEPS}.txt", flush=True)
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        ask = "install --quiet --dry-run --no-deps --ignore-installed --only-binary :all: --report".split()
+        ask = "install --quiet --dry-run --no-deps --ignore-installed --ignore-requires-python".split()
+        ask += "--only-binary :all: --report".split()
         run(tools / "pip", *ask, report.name, "-r", f"{NO_DEPS}.in")
         chosen = json.loads(Path(report.name).read_text())["install"]
     lines = sorted(
@@ -90,6 +91,7 @@ def check(tools: Path) -> None:
                         continue
                     print(f"{name}.txt: Python {python}, {machine}", flush=True)
                     ask = "install --quiet --dry-run --ignore-installed --no-deps --require-hashes".split()
+                    ask += ["--ignore-requires-python"] if name == NO_DEPS else []  # carriers of models: see its list
                     run(tools / "pip", *ask, "--only-binary", ":all:", "--target", target, "--python-version", python,
                         *platforms, "-r", f"{name}.txt")  # fmt: skip
 
