@@ -15,7 +15,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := $(addprefix requirements/,runtime.txt demo.txt dev.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes
-MODELS := $(wildcard gateway/vision/models.py models/manifest.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help .venv demo test lint style layout types imports catalogue bench nightly lock clean
@@ -25,7 +24,7 @@ help:
 
 # --- .venv: one stamp a step, so that a change redoes only its own step
 
-.venv: .venv/.models
+.venv: .venv/.models .venv/.portraits
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit("Loumen needs Python 3.11 or newer; PYTHON=... names one" if sys.version_info < (3, 11) else 0)'
@@ -45,8 +44,13 @@ help:
 	$(BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes setuptools
 	@touch $@
 
-.venv/.models: .venv/.project $(MODELS)
-	$(if $(filter %/models.py,$(MODELS)),$(BIN)/python -m gateway.vision.models prepare)
+.venv/.models: .venv/.project gateway/vision/models.py models/manifest.toml
+	$(BIN)/python -m gateway.vision.models prepare
+	@touch $@
+
+# A resident and a stranger for demo and tests: portraits in the source distribution of face_recognition.
+.venv/.portraits: .venv/.project gateway/vision/demo_faces.py
+	$(BIN)/python -m gateway.vision.demo_faces
 	@touch $@
 
 # --- what people run
