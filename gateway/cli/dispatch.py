@@ -138,15 +138,27 @@ def overview() -> str:
 
 
 def _speak(argv: Sequence[str]) -> None:
-    """The language is needed before the rest is understood, so that wrong usage is told in it."""
-    language = locale.of_environment(os.environ) or "en"
+    """The language is needed before the rest is understood, so that wrong usage is told in it.
+
+    --lang, else the locale; where that says nothing, as on a bare box, the language of the site.
+    """
+    language = _given(argv, "--lang") or locale.of_environment(os.environ)
+    if language is None:
+        from gateway.config.places import config_path, places
+
+        language = places(config_path(_given(argv, "--config") or "")).language or "en"
+    locale.speak("zh" if language == "zh" else "en")
+
+
+def _given(argv: Sequence[str], option: str) -> str | None:
+    """The value of a global option, wherever it stands."""
+    found = None
     for at, word in enumerate(argv):
-        value = word.removeprefix("--lang=") if word.startswith("--lang=") else ""
-        if word == "--lang" and at + 1 < len(argv):
-            value = argv[at + 1]
-        if value in locale.LOCALES:
-            language = "zh" if value == "zh" else "en"
-    locale.speak(language)
+        if word.startswith(f"{option}="):
+            found = word.partition("=")[2]
+        elif word == option and at + 1 < len(argv):
+            found = argv[at + 1]
+    return found
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ UPLINK = {
     "paused": N_("paused"),
 }
 SOURCES = {
-    "file": N_("the file"),
+    "file": N_("as the file says"),
     "last good": N_("the last good copy, because the file is invalid"),
     "before apply": N_("the one before the last apply, which was not confirmed"),
     "minimal": N_("NONE: no door is served"),

@@ -46,6 +46,6 @@ def uses(config: schema.Gateway) -> Iterator[Use]:
                 yield Use((*root, key), f"{name}.{key}", conf, is_input=True)
         for key in INDICATORS:
             if (conf := getattr(door.indicators, key)) is not None:
-                yield Use((*root, "indicators", key), f"{name}.{key}", conf, is_input=False)
+                yield Use((*root, "indicators", key), f"{name}.indicators.{key}", conf, is_input=False)
         if door.light is not None:
             yield Use((*root, "light", "output"), f"{name}.light", door.light.output, is_input=False)

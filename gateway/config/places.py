@@ -27,6 +27,7 @@ class Places:
     state: Path
     run: Path
     socket: Path
+    language: str = ""  # of the site; empty where nothing is said
 
 
 def config_path(given: str = "") -> Path:
@@ -56,14 +57,15 @@ def places_of(text: str) -> Places:
     try:
         document = tomllib.loads(text)
         state, run = _text(document, "box", "state"), _text(document, "box", "run")
-        socket = _text(document, "control", "socket")
+        socket, language = _text(document, "control", "socket"), _text(document, "site", "language")
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-        state, run, socket = _scan(text, "state"), _scan(text, "run"), _scan(text, "socket")
+        state, run, socket, language = _scan(text, "state"), _scan(text, "run"), _scan(text, "socket"), ""
     folder = Path(run or DEFAULT_RUN)
     return Places(
         state=Path(state or os.environ.get("STATE_DIRECTORY") or DEFAULT_STATE),
         run=folder,
         socket=Path(socket) if socket else folder / SOCKET_NAME,
+        language=language or ("zh" if text.strip() else ""),
     )
 
 

@@ -1,0 +1,170 @@
+"""One screen that can be read aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway import locale
+from gateway.cli.shell import Options, Shell
+from gateway.cli.status import duration, faces, lines, show
+from gateway.control.status import (
+    CameraStatus,
+    ClockStatus,
+    ConfigStatus,
+    DirectoryStatus,
+    DiskStatus,
+    DoorStatus,
+    JournalStatus,
+    Problem,
+    Status,
+    UplinkStatus,
+    VisionStatus,
+    decode,
+)
+
+WELL = Status(
+    box="unit-1",
+    site="花园小区",
+    version="0.1.0",
+    uptime=3700.0,
+    doors=(
+        DoorStatus(
+            id="main", name="东门", commanded="locked", sensed="closed", face="alone", camera="front", people=120
+        ),
+    ),
+    vision=VisionStatus(
+        run="service",
+        state="up",
+        engine="onnx",
+        detector="yunet",
+        cameras=(CameraStatus(camera="front", frame_age=0.12, frames=900),),
+    ),
+    directory=DirectoryStatus(people=120),
+    uplink=UplinkStatus(state="connected", enrolled=True, broker="b.cn:8883", backlog=3),
+    clock=ClockStatus(now="2026-11-24T20:00:00+08:00", timezone="Asia/Shanghai", trusted=True),
+    disk=DiskStatus(free_mb=9000, total_mb=30000, written_today_mb=3.25),
+    config=ConfigStatus(file="/etc/loumen/gateway.toml"),
+)
+
+ILL = Status(
+    doors=(
+        DoorStatus(id="main", commanded="held", sensed="open", alarm="forced", faults=("contact",)),
+        DoorStatus(id="gate", commanded="blocked", sensed="unknown"),
+    ),
+    vision=VisionStatus(
+        run="service", state="down", restarts=3, cameras=(CameraStatus(camera="front", problem="no such device"),)
+    ),
+    journal=JournalStatus(state="down", waiting=7, dropped=2, problem="the disk is full"),
+    directory=DirectoryStatus(state="degraded", people=4, unreadable=1),
+    uplink=UplinkStatus(state="resting", receiver=False, problem="The broker does not answer", backlog=9),
+    disk=DiskStatus(free_mb=12, written_today_mb=80.0),
+    config=ConfigStatus(source="last good", confirm_within=125.0),
+    problems=(
+        Problem(part="journal", what="the disk is full", mend="make room: old logs, old releases"),
+        Problem(part="config", what="the configuration file is invalid; the last good one runs", severity="warning"),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    locale.speak("en")
+    yield
+    locale.speak("en")
+
+
+def screen(status: Status, capsys: pytest.CaptureFixture[str]) -> str:
+    show(status, Shell(Options(lang="en")))
+    return capsys.readouterr().out
+
+
+def test_all_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(WELL, capsys) == (
+        "unit-1 · 花园小区 · Loumen 0.1.0 · running for 1 h 1 min\n"
+        "● no problems\n"
+        "\n"
+        "● door main (东门): locked · leaf closed · faces of 120 people\n"
+        "● vision: running · engine onnx, detector yunet · front: picture 0.1 s old\n"
+        "● journal: well\n"
+        "● directory: well · 120 people\n"
+        "● uplink: connected · b.cn:8883 · 3 events not yet confirmed\n"
+        "● clock: 2026-11-24T20:00:00+08:00 · Asia/Shanghai · trusted\n"
+        "● disk: 9000 MB free · 3.2 MB of 50 MB written today\n"
+        "● configuration: as the file says · /etc/loumen/gateway.toml\n"
+        "\n"
+        "never measured on faces: children, East Asian faces, real attacks with pictures or masks; "
+        "calibrate on this site (loumen evaluate faces)\n"
+    )
+
+
+def test_all_ill(capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen(ILL, capsys) == (
+        "? · ? · Loumen  · running for 0 s\n"
+        "✖ journal: the disk is full\n"
+        "    mend: make room: old logs, old releases\n"
+        "▲ config: the configuration file is invalid; the last good one runs\n"
+        "\n"
+        "✖ door main: FORCED OPEN · held open · leaf open · lines at fault: contact\n"
+        "▲ door gate: blocked · leaf unknown\n"
+        "✖ vision: DOWN · front: no picture yet · no such device · restarted 3 times\n"
+        "✖ journal: DOWN · the disk is full · 7 events wait to be stored · 2 events were dropped\n"
+        "▲ directory: degraded · 4 people · 1 cannot be read\n"
+        "▲ uplink: waiting to try again · this box is not enrolled · The broker does not answer · "
+        "9 events not yet confirmed · acknowledged by the broker only\n"
+        "▲ clock: NOT trusted: no time from the network yet\n"
+        "✖ disk: 12 MB free · 80.0 MB of 50 MB written today\n"
+        "▲ configuration: the last good copy, because the file is invalid · "
+        "applied, not confirmed: taken back in 2 min 5 s (loumen config apply --confirm)\n"
+    )
+
+
+def test_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
+    locale.speak("zh")
+    told = screen(ILL, capsys)
+    assert "✖ 门 main: 强行开门 · 常开 · 门扇打开 · 故障线路：contact" in told
+    assert "✖ 事件日志: 停止工作 · 磁盘已满" in told
+
+
+def test_a_calibrated_site_and_one_without_faces_are_not_warned() -> None:
+    assert faces(WELL)
+    assert not faces(ILL)
+
+
+def test_an_empty_document_is_a_status() -> None:
+    assert next(lines(decode({}))).state == "bad"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["doors", "vision", "journal", "clock", "disk", "problems", "uptime", "new_key"]),
+        st.one_of(
+            st.none(),
+            st.integers(),
+            st.text(max_size=5),
+            st.lists(st.dictionaries(st.sampled_from(["id", "commanded", "what"]), st.text(max_size=5)), max_size=2),
+            st.dictionaries(st.sampled_from(["state", "engine", "trusted", "free_mb"]), st.text(max_size=5)),
+        ),
+    )
+)
+def test_any_document_is_a_status_or_refused(document: dict[str, Any]) -> None:
+    import msgspec
+
+    try:
+        status = decode(document)
+    except msgspec.ValidationError:
+        return
+    assert list(lines(status))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7325, "2 h 2 min"), (90061, "1 d 1 h")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
