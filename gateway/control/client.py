@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -53,7 +53,7 @@ class Client:
         """Run the command `name` with `fields`; returns its answer. Bytes go as base64."""
         return self._document("POST", f"/v1/command/{quote(name, safe='.')}", encode(fields or {}), time_out)
 
-    def follow(self, path: str, time_out: float = FOLLOW_TIME_OUT) -> Iterator[Any]:
+    def follow(self, path: str, time_out: float = FOLLOW_TIME_OUT) -> Generator[Any, None, None]:
         """GET `path` that answers with lines of JSON; yields each document as it comes."""
         connection, answer = self._ask("GET", path, b"", time_out)
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_lines_of_a_running_box(box: Look) -> None:
     names = "lock contact exit_button fire indicators.granted indicators.denied indicators.buzzer".split()
     held = tuple({"name": f"main.{name}", "active": False} for name in names)
     assert said(CHECKS["lines"](replace(box, lines=held))) == ("ok", "the daemon holds all 7 lines")
-    gone = ({"name": "main.lock", "active": None}, *held[1:])
+    gone: tuple[dict[str, Any], ...] = ({"name": "main.lock", "active": None}, *held[1:])
     assert said(CHECKS["lines"](replace(box, lines=gone))) == ("fail", "the daemon cannot use: main.lock")
 
 
