@@ -77,7 +77,7 @@ def test_the_locale_s_language(environment: dict[str, str], language: str | None
 def test_facts_that_are_ids_are_translated_and_names_are_not() -> None:
     chinese = locale.translator("zh")
     told = locale.tell("{given} is not {expected}", {"given": "a list", "expected": "a table"}, chinese)
-    assert told == "列表 不是表"
+    assert told == "列表 不是 表"
     told = locale.tell("there is no door {door}", {"door": "light"}, chinese)
     assert told == "没有门 light"
 

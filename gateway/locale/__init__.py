@@ -22,7 +22,7 @@ FOLDER: Final = Path(__file__).parent
 LOCALES: Final[dict[Language, str]] = {"zh": "zh_CN", "en": "en"}
 
 OWN_NAMES: Final = frozenset(
-    """box broker camera chip command community device door driver engine field file folder given_name holder host id
+    """box broker bus camera chip command community device door driver engine field file folder given_name holder host id
     key line lines model name names near noun option other part path person role service site unit user zone""".split()
 )
 
