@@ -1,10 +1,10 @@
-"""Importing a bundle of 3,000 people with five faces each, while a door's loop turns.
+"""Importing a bundle of 3,000 people with five faces each, while the daemon's loop waits for a wire.
 
     python benchmarks/import.py [--people N] [--json]
 
-Prints how late a timer of 2 ms comes while the import goes on, against the same loop that imports nothing
-(its rival in the same run), and against the same import done in the daemon's own process. On a shared
-machine the ratio means more than the milliseconds.
+Prints how long after an edge on a pipe (another process sends one each 2 ms) the loop sees it while the
+import goes on, against the same loop that imports nothing (its rival in the same run), and against the
+same import parsed in the daemon's own process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,24 +35,40 @@ from tests.directory.test_transfer import Box, person, written
 Work = Callable[[House, Path], Coroutine[Any, Any, None]]
 
 
+_EDGES = """
+import sys, time
+while True:
+    time.sleep(0.002)
+    sys.stdout.buffer.write(time.monotonic_ns().to_bytes(8, "big"))
+    sys.stdout.buffer.flush()
+"""
+
+
 def lateness(work: Work, folder: Path) -> tuple[list[float], float]:
-    """How late each turn of a loop with a 2 ms timer came (ms, sorted) while `work` went on, and its seconds."""
+    """How long after each edge of another process the loop saw it (ms, sorted) while `work` went on; its seconds."""
 
     async def scenario() -> tuple[list[float], float]:
         async with opened(folder) as house:
             late: list[float] = []
+            loop = asyncio.get_running_loop()
+            edges = subprocess.Popen([sys.executable, "-c", _EDGES], stdout=subprocess.PIPE)  # noqa: ASYNC220
+            assert edges.stdout is not None
+            wire = edges.stdout.fileno()
 
-            async def door() -> None:
-                while True:
-                    before = time.perf_counter()
-                    await asyncio.sleep(0.002)
-                    late.append((time.perf_counter() - before - 0.002) * 1000)
+            def edge() -> None:
+                data = os.read(wire, 4096)
+                now = time.monotonic_ns()
+                for place in range(0, len(data), 8):
+                    late.append((now - int.from_bytes(data[place : place + 8], "big")) / 1e6)
 
-            turning = asyncio.create_task(door())
+            loop.add_reader(wire, edge)
             began = time.perf_counter()
             await work(house, folder)
             took = time.perf_counter() - began
-            turning.cancel()
+            loop.remove_reader(wire)
+            edges.kill()
+            edges.wait()
+            edges.stdout.close()
             return sorted(late), took
 
     return asyncio.run(scenario())
