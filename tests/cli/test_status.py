@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -69,13 +68,6 @@ ILL = Status(
         Problem(part="config", what="the configuration file is invalid; the last good one runs", severity="warning"),
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    locale.speak("en")
-    yield
-    locale.speak("en")
 
 
 def screen(status: Status, capsys: pytest.CaptureFixture[str]) -> str:
