@@ -69,8 +69,8 @@ def lock_no_deps(tools: Path) -> None:
     print(f"{NO_DEPS}.txt", flush=True)
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         ask = "install --quiet --dry-run --no-deps --ignore-installed --ignore-requires-python".split()
-        ask += "--only-binary :all: --report".split()
-        run(tools / "pip", *ask, report.name, "-r", f"{NO_DEPS}.in")
+        ask += "--only-binary :all:".split()
+        run(tools / "pip", *ask, "--report", report.name, "-r", f"{NO_DEPS}.in")
         chosen = json.loads(Path(report.name).read_text())["install"]
     lines = sorted(
         f"{entry['metadata']['name'].lower()}=={entry['metadata']['version']} \\\n"
