@@ -40,9 +40,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--fpir", type=_rate, default=0.001, metavar="RATE", help=N_("stated false-positive rate at a door (0.001)")
     )
     faces.add_argument("--scores", type=Path, metavar="FILE", help=N_("write one row a pair"))
+    _add_plates(verbs.add_parser("plates", help=N_("what the plate chain reads, how surely and how fast")))
+
+
+def _add_plates(plates: argparse.ArgumentParser) -> None:
+    plates.add_argument("--labels", type=Path, required=True, metavar="FILE.csv", help=N_("columns filename,plate"))
+    plates.add_argument("--images", type=Path, required=True, metavar="DIR", help=N_("where the pictures lie"))
+    plates.add_argument("--scores", type=Path, metavar="FILE", help=N_("write one row a picture"))
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    if arguments.verb == "plates":
+        return _plates(arguments, shell)
     if arguments.pairs is not None and arguments.images is None:
         raise BadRequest(N_("--pairs needs --images"), mend=N_("name the folder in which the pictures lie"))
     if arguments.engine != "onnx" and arguments.detector:
@@ -70,6 +79,26 @@ def _faces(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.scores is not None:
         faces.write_scores(arguments.scores, source, made)
     shell.out(made.document, lambda: _tell(made.document, shell))
+    return shell.done()
+
+
+def _plates(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.vision import threads
+
+    threads.one()
+    from gateway.evaluate import plates
+    from gateway.evaluate.words import plate_rows
+    from gateway.vision.plates import load
+
+    labelled = plates.of_labels(arguments.labels, arguments.images)
+    reader = load()
+    with shell.progress(N_("pictures"), len(labelled)) as advance:
+        results = plates.measure(reader, labelled, advance, lambda error: shell.note(shell.words(error)))
+    document = plates.report(reader, results)
+    if arguments.scores is not None:
+        plates.write_scores(arguments.scores, results)
+    heads = (N_("what"), N_("figure"), N_("95 % interval"))
+    shell.out(document, lambda: shell.table(heads, plate_rows(document, shell.translate)))
     return shell.done()
 
 

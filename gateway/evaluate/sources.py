@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +72,13 @@ def of_pairs(file: Path, images: Path) -> Source:
     places: dict[str, int] = {}
     pictures: list[Picture] = []
     pairs: list[tuple[int, int, bool]] = []
-    for line, row in _rows(file):
+    for line, row in rows(file, COLUMNS):
         both = []
         for column in COLUMNS[:2]:
             name = row[column].strip()
             if name not in places:
                 places[name] = len(pictures)
-                pictures.append(_picture(images, name, f"{file}:{line}"))
+                pictures.append(picture(images, name, f"{file}:{line}"))
             both.append(places[name])
         decision = SAME.get(row[COLUMNS[2]].strip().lower())
         if decision is None:
@@ -95,25 +95,27 @@ def of_pairs(file: Path, images: Path) -> Source:
     return Source(pictures, np.array(first, np.intp), np.array(second, np.intp), np.array(same, bool))
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with its line in the file."""
+def rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row of a CSV file with its line; `columns` are there. Raises BadRequest."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened, strict=True)
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
                 raise BadRequest(
                     N_("the column {missing} is missing"),
                     where=f"{file}:1",
-                    mend=N_("the first line must name the columns file_x,file_y,Decision"),
+                    mend=N_("the first line must name the columns {columns}"),
+                    columns=",".join(columns),
                     missing=", ".join(missing),
                 )
             for row in reader:
-                if any(row[column] is None for column in COLUMNS):
+                if any(row[column] is None for column in columns):
                     raise BadRequest(
                         N_("this line has too few columns"),
                         where=f"{file}:{reader.line_num}",
-                        mend=N_("a line is file_x,file_y,Decision"),
+                        mend=N_("a line is {columns}"),
+                        columns=",".join(columns),
                     )
                 yield reader.line_num, row
     except OSError as error:
@@ -129,7 +131,8 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from error
 
 
-def _picture(images: Path, name: str, where: str) -> Picture:
+def picture(images: Path, name: str, where: str) -> Picture:
+    """A picture of a folder, as line `where` names it. Raises BadRequest."""
     path = images / name
     if not name or not path.is_file():
         raise BadRequest(

@@ -1,4 +1,4 @@
-"""The report of `evaluate faces` as lines for people: what, figure, interval."""
+"""The reports of `evaluate` as lines for people: what, figure, interval."""
 
 from __future__ import annotations
 
@@ -49,6 +49,25 @@ def _gallery(gallery: Document, translate: Translate) -> Iterator[tuple[str, str
     what = translate(N_("gallery of {persons}: residents refused")).format(persons=persons)
     refused = f"{percent(gallery['fnir'])} ({gallery['refused']} / {gallery['presentations']})"
     yield what, refused, between(gallery["fnir_interval"])
+
+
+def plate_rows(document: Document, translate: Translate) -> Iterator[tuple[str, str, str]]:
+    """The lines of `evaluate plates`."""
+    count, spans = document["images"], document["intervals"]
+    for key, what in (
+        ("detected", N_("a plate found")),
+        ("exact", N_("read exactly")),
+        ("exact_without_province", N_("read exactly but for the province")),
+        ("confident", N_("read confidently")),
+        ("confident_wrong", N_("read confidently, and not the label")),
+    ):
+        share = percent(document[key] / count if count else None, 1)
+        yield translate(what), f"{document[key]} / {count} ({share})", between(spans[key], 1)
+    if document["unreadable"]:
+        yield translate(N_("pictures that cannot be decoded")), str(document["unreadable"]), ""
+    if document["ms_per_image"] is not None:
+        mean = translate(N_("mean {ms} ms")).format(ms=document["ms_per_image_mean"])
+        yield translate(N_("time a picture, one thread")), f"{document['ms_per_image']} ms ({mean})", ""
 
 
 def percent(share: float | None, digits: int = 2) -> str:

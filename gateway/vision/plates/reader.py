@@ -43,13 +43,20 @@ class PlateReader:
     def look(self, frame: Frame, side: int) -> list[Seen]:
         return self._read(frame, self._detector.find(frame, side))
 
-    def read(self, picture: Frame, sides: Sequence[int] = SIDES) -> list[Seen]:
-        """Every plate once, as its surest look read it; the likeliest first."""
-        seen: list[Seen] = []
+    def looks(self, picture: Frame, sides: Sequence[int] = SIDES) -> list[list[Seen]]:
+        """One look a size, until something can be believed."""
+        made: list[list[Seen]] = []
         for side in sides:
-            seen = _merged(seen, self.look(picture, side))
-            if any(one.reading.confident for one in seen):
+            made.append(self.look(picture, side))
+            if any(one.reading.confident for one in made[-1]):
                 break
+        return made
+
+    def read(self, picture: Frame, sides: Sequence[int] = SIDES) -> list[Seen]:
+        """Every plate of a still picture once, as its surest look read it; the likeliest first."""
+        seen: list[Seen] = []
+        for look in self.looks(picture, sides):
+            seen = _merged(seen, look)
         return sorted(seen, key=lambda one: -one.reading.log_p)
 
     def _read(self, frame: Frame, found: Sequence[Found]) -> list[Seen]:
