@@ -136,6 +136,9 @@ class Reporter:
                     what=N_("camera {camera}: {problem}"),
                     facts={"camera": camera.camera, "problem": camera.problem},
                 )
+        if self._services.metering is not None:
+            for part, error in self._services.metering.problems():
+                yield msgspec.structs.replace(_told(part, error), severity="warning")
         uplink = None if self._services.uplink is None else self._services.uplink.status()
         if uplink is not None and uplink.problem:
             facts: dict[str, Any] = dict(uplink.problem_facts)

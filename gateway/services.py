@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from gateway.errors import LoumenError
 from gateway.galleries import keep_galleries
 from gateway.identity import Box
 from gateway.journal.store import Journal
+from gateway.measurements import Measurements
 from gateway.notify import notify
 from gateway.report import Reporter
 from gateway.uplink.envelope import VerifiedCommand
@@ -32,6 +34,7 @@ from gateway.vision.client import VisionClient
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
+    from gateway.metering.service import Metering
 
 log = logging.getLogger("loumen")
 
@@ -50,6 +53,8 @@ class Services:
         self.box = self._identity(daemon.state, config.box.name)
         self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
         self.directory = Directory(daemon.state, clock, self.journal.note)
+        self.measurements = Measurements(daemon.state / "measurements.db", clock)
+        self.metering = self._metering()
         self.vision = VisionClient(
             config.vision,
             config.camera,
@@ -75,7 +80,10 @@ class Services:
         self.commands.declare(people.handlers())
         if self.uplink is not None:
             self.commands.declare(self.uplink.handlers())
+        if self.metering is not None:
+            self._begin_metering(self.metering)
         daemon.supervise("journal", self._journal)
+        daemon.supervise("measurements", self._measurements)
         daemon.supervise("directory", self._directory)
         daemon.supervise("vision", self.vision.run)
         daemon.supervise("galleries", self._galleries)
@@ -89,8 +97,31 @@ class Services:
         if uplink is not None:
             uplink.cancel()
             await asyncio.wait({uplink}, timeout=UPLINK_END)
+        if self.metering is not None:
+            await self.metering.close()
         await self.journal.close()
+        await self.measurements.close()
         await self.directory.close()
+
+    # --- meters
+
+    def _metering(self) -> Metering | None:
+        """Only where a meter or a bus is configured: a box of doors alone does not pay for it."""
+        daemon, config = self._daemon, self._daemon.config
+        if not (config.meter or config.bus):
+            return None
+        from gateway.metering.service import Metering
+
+        return Metering(config, daemon.state, daemon.clock, self.journal.note, self.measurements)
+
+    def _begin_metering(self, metering: Metering) -> None:
+        from gateway.metering.answers import Meters
+
+        daemon = self._daemon
+        self.commands.declare(Meters(metering, daemon.config.metering.profiles, daemon.clock).handlers())
+        daemon.supervise("metering", metering.run)
+        for bus in metering.lines:
+            daemon.supervise(f"bus.{bus}", partial(metering.run_bus, bus))
 
     # --- commands from afar
 
@@ -121,6 +152,12 @@ class Services:
         await self._journal_open.wait()
         assert self.uplink is not None
         await self.uplink.run()
+
+    async def _measurements(self) -> None:
+        await self.measurements.start()
+        while True:
+            await asyncio.sleep(RETAIN_EVERY)
+            await self.measurements.retain()
 
     async def _directory(self) -> None:
         await self.directory.start()

@@ -21,6 +21,7 @@ NOUNS: dict[str, Noun] = {
     "door": Noun("gateway.cli.door", N_("list, open, hold, lock and explain doors")),
     "person": Noun("gateway.cli.person", N_("residents: add, list, show, forget, export, import")),
     "face": Noun("gateway.cli.face", N_("faces: enrol, list, remove, try")),
+    "meter": Noun("gateway.cli.meter", N_("water meters: list, read, scan, history, profile")),
     "event": Noun("gateway.cli.event", N_("the journal: list, follow, verify")),
     "sync": Noun("gateway.cli.sync", N_("the uplink: status, pause, resume, resend")),
     "config": Noun("gateway.cli.config", N_("the configuration file: new, check, show, apply")),

@@ -5,7 +5,7 @@ and says what to keep and what to tell. Its state is plain data: it is stored, a
 
 What is kept
     A register that stands is not written again and again: kept are the reading before each change and
-    the one after it, and one an hour. So what is kept tells exactly when water may have run, a gap
+    the one after it, and the first of each hour. So what is kept tells exactly when water may have run, a gap
     (no readings, then another register) stays visible as one, and the detectors can be fed with it.
 """
 
@@ -114,9 +114,9 @@ class Watch:
         after, found = after._read(Reading(at, verdict.total))
         return after, (*effects, *found)
 
-    def unseen(self, code: str, at: float) -> tuple[Watch, tuple[Effect, ...]]:
+    def unseen(self, code: str) -> tuple[Watch, tuple[Effect, ...]]:
         """The meter did not answer; `code` is the error's."""
-        return replace(self, failures=self.failures + 1, problem=code)._silence(self, at)
+        return replace(self, failures=self.failures + 1, problem=code)._silence(self)
 
     def replayed(self, reading: Reading) -> tuple[Watch, tuple[Effect, ...]]:
         """A reading that was kept before a restart and is newer than the stored state."""
@@ -164,7 +164,7 @@ class Watch:
             return (reading,)
         if reading.register != self.last.register:
             return (self.last, reading) if self.last.at > self.kept.at else (reading,)
-        return (reading,) if reading.at - self.kept.at >= HOUR else ()
+        return (reading,) if reading.at // HOUR > self.kept.at // HOUR else ()
 
     def _found(self, finding: Finding, reading: Reading) -> tuple[Watch, Event]:
         others = tuple(leak for leak in self.leaks if leak.rule != finding.rule)
@@ -194,14 +194,14 @@ class Watch:
         after = replace(
             after, told={**self.told, verdict.code: Told(told.at, untold) if quiet and told else Told(at, 0)}
         )
-        after, silence = after._silence(self, at)
+        after, silence = after._silence(self)
         if quiet:
             return after, (refusal, *silence)
         register = None if verdict.register is None else verdict.register / 1000
         event = events.MeterReadingRefused(meter=self.who.meter, reason=verdict.code, times=untold, register=register)
         return after, (refusal, event, *silence)
 
-    def _silence(self, before: Watch, _at: float) -> tuple[Watch, tuple[Effect, ...]]:
+    def _silence(self, before: Watch) -> tuple[Watch, tuple[Effect, ...]]:
         if before.silent or not self.silent:
             return self, ()
         event = events.MeterSilent(
