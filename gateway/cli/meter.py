@@ -1,0 +1,261 @@
+"""`loumen meter`: water meters as the daemon sees them; profiles without a daemon."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.shell import Shell
+from gateway.errors import ConfigError, N_
+from gateway.locale import _, tell
+
+STATES = {
+    "ok": N_("ok"),
+    "waiting": N_("waits for its first readings"),
+    "silent": N_("silent"),
+    "unusable": N_("unusable"),
+}
+RULES = {"no_still_hour": N_("no still hour in a day"), "burst": N_("high flow for half an hour")}
+FLAGS = {
+    "empty_pipe": N_("empty pipe"),
+    "battery_low": N_("battery low"),
+    "leak": N_("leak, says the meter"),
+    "burst": N_("burst, says the meter"),
+    "reverse_flow": N_("reverse flow"),
+    "tamper": N_("tampered with"),
+    "fault": N_("fault, says the meter"),
+}
+PROBLEMS = {
+    "bus.gone": N_("the bus is gone"),
+    "meter.silent": N_("no answer"),
+    "meter.bad_answer": N_("damaged answers"),
+    "meter.refused": N_("it refuses to answer"),
+    "ffff": N_("every register reads FFFF"),
+    "wrong_model": N_("it is another model, or the order of words is another one"),
+    "no_number": N_("the register holds no number"),
+    "parts": N_("the register's parts contradict each other"),
+}
+ANSWERS = {"registers": N_("registers"), "refusal": N_("a refusal"), "damaged": N_("damaged")}
+SCAN_TIME_OUT = 280.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs.add_parser("list", help=N_("all meters and buses"))
+    read = verbs.add_parser("read", help=N_("ask a meter now, for everything it knows"))
+    read.add_argument("meter", help=N_("the meter's name in the configuration"))
+    scan = verbs.add_parser("scan", help=N_("which adapters are plugged in; with a bus, who answers on it"))
+    scan.add_argument("bus", nargs="?", default="", help=N_("the bus's name in the configuration"))
+    scan.add_argument("--first", type=int, default=1, metavar="UNIT", help=N_("the first unit to ask (1)"))
+    scan.add_argument("--last", type=int, default=247, metavar="UNIT", help=N_("the last unit to ask (247)"))
+    history = verbs.add_parser("history", help=N_("use by the hour, and what was refused"))
+    history.add_argument("meter", help=N_("the meter's name in the configuration"))
+    history.add_argument("--hours", type=int, default=48, help=N_("how many hours back (48)"))
+    profile = verbs.add_parser("profile", help=N_("register maps: list, show, check; no daemon needed"))
+    deeds = profile.add_subparsers(dest="deed", metavar="VERB", required=True)
+    listing = deeds.add_parser("list", help=N_("all profiles"))
+    listing.add_argument("--folder", default="", metavar="DIR", help=N_("a folder with profiles of one's own"))
+    show = deeds.add_parser("show", help=N_("one profile: registers and requests"))
+    show.add_argument("profile", help=N_("a name of the list, or a file"))
+    show.add_argument("--folder", default="", metavar="DIR", help=N_("a folder with profiles of one's own"))
+    check = deeds.add_parser("check", help=N_("every mistake of a profile: file, line, key"))
+    check.add_argument("file", type=Path, nargs="+", help=N_("profile files"))
+
+
+def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    if arguments.verb == "profile":
+        return {"list": _profiles, "show": _profile, "check": _check}[arguments.deed](arguments, shell)
+    return {"list": _list, "read": _read, "scan": _scan, "history": _history}[arguments.verb](arguments, shell)
+
+
+def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
+    document = shell.client().command("meter.list")
+
+    def human() -> None:
+        shell.table(
+            [
+                N_("meter"),
+                N_("name"),
+                N_("bus"),
+                N_("unit"),
+                N_("state"),
+                N_("register, m3"),
+                N_("read"),
+                N_("remarks"),
+            ],
+            [_meter_row(meter) for meter in document["meters"]],
+        )
+        for bus in document["buses"]:
+            told = tell(bus["problem"], bus["facts"]) if bus["problem"] else bus["device"]
+            shell.say(f"{_(N_('bus'))} {bus['id']} ({bus['driver']}): {told or _(N_('not open yet'))}")
+
+    shell.out(document, human)
+    return shell.done()
+
+
+def _meter_row(meter: dict[str, Any]) -> tuple[object, ...]:
+    remarks = [_(PROBLEMS.get(meter["problem"], meter["problem"]))] if meter["problem"] else []
+    remarks += [_(FLAGS.get(flag, flag)) for flag in meter["flags"]]
+    remarks += [_leak(leak) for leak in meter["leaks"]]
+    register = "-" if meter["register"] is None else f"{meter['register'] / 1000:.3f}"
+    read = "-" if meter["age"] is None else tell(N_("{seconds} s ago"), {"seconds": round(meter["age"])})
+    state = _(STATES.get(meter["state"], meter["state"]))
+    return meter["id"], meter["name"], meter["bus"], meter["unit"], state, register, read, "; ".join(remarks)
+
+
+def _leak(leak: dict[str, Any]) -> str:
+    return tell(
+        N_("leak suspected ({rule}): {litres} L since {since}"),
+        {"rule": RULES.get(leak["rule"], leak["rule"]), "litres": f"{leak['litres']:.1f}", "since": leak["since"]},
+    )
+
+
+def _read(arguments: argparse.Namespace, shell: Shell) -> int:
+    document = shell.client().command("meter.read", {"meter": arguments.meter}, time_out=60.0)
+
+    def human() -> None:
+        register = "-" if document["register"] is None else f"{document['register'] / 1000:.6f} m3"
+        shell.say(f"{document['meter']}: {register}  {document['at']}")
+        if not document["believed"]:
+            shell.say(f"  {_(N_('not believed:'))} {_(document['reason'])}")
+        for name, value in document["values"].items():
+            shell.say(f"  {name}: {value:g} {document['units'].get(name, '')}".rstrip())
+        for flag in document["flags"]:
+            shell.say(f"  {_(FLAGS.get(flag, flag))}")
+        if document["note"]:
+            shell.say(f"  {document['note']}")
+
+    shell.out(document, human)
+    return shell.done(document["believed"])
+
+
+def _scan(arguments: argparse.Namespace, shell: Shell) -> int:
+    fields = {"bus": arguments.bus, "first": arguments.first, "last": arguments.last}
+    with shell.progress(N_("units")):
+        document = shell.client().command("meter.scan", fields, time_out=SCAN_TIME_OUT)
+
+    def human() -> None:
+        if not arguments.bus:
+            columns = [N_("port"), N_("serial number"), N_("adapter")]
+            shell.table(columns, [(one["device"], one["number"], one["name"]) for one in document["adapters"]])
+            return
+        shell.table(
+            [N_("unit"), N_("answered with"), N_("profile"), N_("meter")],
+            [
+                (one["unit"], _(ANSWERS.get(one["answer"], one["answer"])), one["profile"] or "-", one["meter"] or "-")
+                for one in document["found"]
+            ],
+        )
+        shell.say(tell(N_("{count} of {asked} units answered"), _counts(document)))
+
+    shell.out(document, human)
+    return shell.done()
+
+
+def _counts(document: dict[str, Any]) -> dict[str, object]:
+    return {"count": len(document["found"]), "asked": document["asked"]}
+
+
+def _history(arguments: argparse.Namespace, shell: Shell) -> int:
+    fields = {"meter": arguments.meter, "hours": arguments.hours}
+    document = shell.client().command("meter.history", fields)
+
+    def human() -> None:
+        shell.table(
+            [N_("since"), N_("until"), N_("litres"), N_("total, L"), N_("remarks")],
+            [
+                (
+                    use["since"],
+                    use["until"],
+                    f"{use['litres']:.1f}",
+                    f"{use['total']:.1f}",
+                    _(N_("no readings in between")) if use["gap"] else "",
+                )
+                for use in document["use"]
+            ],
+        )
+        if document["refused"]:
+            shell.table(
+                [N_("refused at"), N_("register, L"), N_("why")],
+                [
+                    (one["at"], "-" if one["register"] is None else f"{one['register']:.1f}", _(one["reason"]))
+                    for one in document["refused"]
+                ],
+            )
+
+    shell.out(document, human)
+    return shell.done()
+
+
+# --- profiles, without a daemon
+
+
+def _profiles(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.metering import profiles
+
+    found = []
+    for name, path in profiles.known(arguments.folder).items():
+        try:
+            profile = profiles.load_file(path)
+        except ConfigError as error:
+            found.append({"profile": name, "model": "", "source": "", "problem": error.render(_)})
+        else:
+            found.append({"profile": name, "model": profile.model, "source": profile.source, "problem": ""})
+    shell.out(
+        {"profiles": found},
+        lambda: shell.table(
+            [N_("profile"), N_("model"), N_("source")],
+            [(one["profile"], one["model"] or one["problem"], one["source"]) for one in found],
+        ),
+    )
+    return shell.done()
+
+
+def _profile(arguments: argparse.Namespace, shell: Shell) -> int:
+    import msgspec
+
+    from gateway.metering import profile as p
+    from gateway.metering import profiles
+
+    given = Path(arguments.profile)
+    is_file = given.suffix == ".toml"
+    profile = profiles.load_file(given) if is_file else profiles.load(arguments.profile, arguments.folder)
+    document = msgspec.to_builtins(profile)
+    document["requests"] = [
+        {"function": int(span.function), "address": span.address, "count": span.count} for span in p.spans(profile)
+    ]
+
+    def human() -> None:
+        shell.say(f"{profile.model}\n  {profile.source}")
+        if profile.note:
+            shell.say(f"  {profile.note}")
+        rows: list[tuple[object, ...]] = [
+            (_(N_("total")), part.address, part.type, f"x {part.millilitres:g} mL") for part in profile.total
+        ]
+        rows += [(flag.name, flag.address, "", "") for flag in profile.flag]
+        rows += [(name, value.address, value.type, value.unit) for name, value in profile.value.items()]
+        shell.table([N_("what"), N_("register"), N_("type"), N_("unit")], rows)
+        for span in document["requests"]:
+            shell.say(tell(N_("a poll asks function {function}, from {address} on, {count} registers"), span))
+
+    shell.out(document, human)
+    return shell.done()
+
+
+def _check(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.config.mistakes import ConfigMistakes
+    from gateway.metering import profiles
+
+    mistakes = []
+    for file in arguments.file:
+        try:
+            profiles.load_file(file)
+        except ConfigMistakes as error:
+            mistakes += list(error.mistakes)
+
+    def human() -> str:
+        return "\n".join(mistake.render(_) for mistake in mistakes) or _(N_("no mistakes"))
+
+    shell.out({"ok": not mistakes, "mistakes": [mistake.document() for mistake in mistakes]}, human)
+    return shell.done(not mistakes)

@@ -1,0 +1,157 @@
+"""Answers the commands of `commands.py` for all meters of the box."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+from drivers.interfaces import Function, Span
+from gateway.clock import Clock
+from gateway.command import Actor, Command, Handler
+from gateway.errors import BadAnswer, BusGone, LoumenError, N_, NoAnswer, NotFound, Refused, UnitRefused
+from gateway.measurements import Hour
+from gateway.metering import commands as c
+from gateway.metering import profiles
+from gateway.metering.line import Line
+from gateway.metering.profile import Profile, probe_span, proves
+from gateway.metering.reading import Believed
+from gateway.metering.service import Metering, series
+from gateway.metering.watch import utc
+
+SCAN_WITHIN = 0.2  # seconds a unit has to say something; the slowest of our profiles begins within 0.1
+HOUR = timedelta(hours=1)
+
+
+class Meters:
+    """All meters of the box."""
+
+    def __init__(self, metering: Metering, own_profiles: str, clock: Clock) -> None:
+        self._metering, self._own_profiles, self._clock = metering, own_profiles, clock
+
+    def handlers(self) -> dict[type[Command], Handler]:
+        """Command -> who answers it."""
+        return {
+            c.ListMeters: self.list_all,
+            c.ReadMeter: self.read,
+            c.ScanMeters: self.scan,
+            c.MeterHistory: self.history,
+        }
+
+    async def list_all(self, _command: c.ListMeters, _actor: Actor) -> c.Meters:
+        return self._metering.views()
+
+    async def read(self, command: c.ReadMeter, _actor: Actor) -> c.ReadingView:
+        """A look beside the polls: judged like theirs, but it moves no belief."""
+        profile = self._profile(command.meter)
+        watch = self._metering.watches[command.meter]
+        look = await self._metering.lines[watch.who.bus].look(command.meter, everything=True)
+        at = self._metering.at()
+        _, verdict = self._metering.watches[command.meter].belief.judge(look, at)
+        return c.ReadingView(
+            meter=command.meter,
+            at=utc(at),
+            register=None if look.register is None else look.register / 1000,
+            believed=isinstance(verdict, Believed),
+            reason="" if isinstance(verdict, Believed) else verdict.reason,
+            values=dict(look.values),
+            units={name: value.unit for name, value in profile.value.items()},
+            flags=tuple(sorted(look.flags)),
+            note=profile.note,
+        )
+
+    async def scan(self, command: c.ScanMeters, _actor: Actor) -> c.Scan:
+        if not command.bus:
+            from drivers.serial_port import adapters
+
+            present = await asyncio.to_thread(adapters)
+            return c.Scan(
+                bus="",
+                asked=0,
+                adapters=tuple(c.AdapterView(device=one.device, number=one.number, name=one.name) for one in present),
+            )
+        line = self._metering.lines.get(command.bus)
+        if line is None:
+            raise NotFound(
+                N_("there is no bus {bus}; this box has: {known}"),
+                bus=command.bus,
+                known=", ".join(self._metering.lines) or "-",
+            )
+        units = range(command.first, command.last + 1)
+        found = [one for unit in units if (one := await self._look_for(line, unit)) is not None]
+        return c.Scan(bus=command.bus, asked=len(units), found=tuple(found))
+
+    async def _look_for(self, line: Line, unit: int) -> c.Found | None:
+        meter = next((name for name, asked in line.meters.items() if asked.unit == unit), "")
+        try:
+            await line.ask(unit, Span(Function.HOLDING, 0, 1), SCAN_WITHIN)
+        except NoAnswer:
+            return None
+        except BadAnswer:
+            return c.Found(unit=unit, meter=meter, answer="damaged")
+        except UnitRefused:
+            return c.Found(unit=unit, meter=meter, answer="refusal")
+        return c.Found(unit=unit, meter=meter, profile=await self._proved(line, unit))
+
+    async def _proved(self, line: Line, unit: int) -> str:
+        """The profile whose probe is right; empty where none has one that is."""
+        for name in profiles.known(self._own_profiles):
+            try:
+                profile = profiles.load(name, self._own_profiles)
+                span = probe_span(profile)
+                if span is None:
+                    continue
+                words = await line.ask(unit, span, profile.answers_within)
+            except BusGone:
+                raise
+            except LoumenError:
+                continue
+            if proves(profile, {span.address + place: word for place, word in enumerate(words)}):
+                return name
+        return ""
+
+    async def history(self, command: c.MeterHistory, _actor: Actor) -> c.History:
+        self._profile(command.meter)
+        self._metering.hand_over()
+        until = self._clock.now().wall
+        since = until - timedelta(hours=command.hours + 1)
+        try:
+            hours = await self._metering.measurements.hours(series(command.meter), since, until, command.hours + 2)
+        except (OSError, sqlite3.Error) as error:
+            raise Refused(N_("the measurements cannot be read: {problem}"), problem=str(error)) from error
+        refused = tuple(
+            c.RefusalView(
+                at=utc(one.at),
+                code=one.code,
+                reason=one.reason,
+                register=None if one.register is None else one.register / 1000,
+            )
+            for one in self._metering.refused[command.meter]
+        )
+        return c.History(meter=command.meter, use=tuple(_use(hours)), refused=refused)
+
+    def _profile(self, meter: str) -> Profile:
+        if meter in self._metering.unusable:
+            raise self._metering.unusable[meter]
+        if meter not in self._metering.profiles:
+            raise NotFound(
+                N_("there is no meter {meter}; this box has: {known}"),
+                meter=meter,
+                known=", ".join(self._metering.profiles) or "-",
+            )
+        return self._metering.profiles[meter]
+
+
+def _use(hours: list[Hour]) -> Iterator[c.Use]:
+    """Water of each hour, up to its last reading; where hours lack, one row over all of them."""
+    for before, hour in pairwise(hours):
+        since = before.at + HOUR
+        yield c.Use(
+            since=since.isoformat(timespec="seconds"),
+            until=(hour.at + HOUR).isoformat(timespec="seconds"),
+            litres=round(hour.last - before.last, 3),
+            total=round(hour.last, 3),
+            gap=hour.at != since,
+        )

@@ -1,0 +1,175 @@
+"""One bus, driven: opens it, asks whom `bus.py` says, hands what came to its meters. Each has a task of its own.
+
+An adapter that is unplugged is looked for again, under whatever name it comes back; while it is away the
+meters are not blamed. A command (read, scan) takes its turn between two requests of the polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from drivers import registry
+from drivers.interfaces import RegisterBus, Span
+from gateway.clock import Clock
+from gateway.config import schema
+from gateway.errors import BusGone, DriverError, LoumenError, N_
+from gateway.journal.event import Event
+from gateway.metering import events
+from gateway.metering.bus import Schedule, spread
+from gateway.metering.profile import WRONG_MODEL, Decoded, Profile, decode, probe_span, proves, spans
+
+REOPEN_FIRST, REOPEN_LONGEST = 1.0, 30.0  # seconds between looks for a bus that is gone
+
+log = logging.getLogger("loumen.metering")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A meter on this bus."""
+
+    unit: int
+    profile: Profile
+    interval: float
+
+
+class Line:
+    """One bus."""
+
+    def __init__(
+        self,
+        name: str,
+        config: schema.Bus,
+        meters: Mapping[str, Asked],
+        longest_pause: float,
+        clock: Clock,
+        note: Callable[[Event], None],
+        seen: Callable[[str, Decoded], None],
+        unseen: Callable[[str, LoumenError], None],
+    ) -> None:
+        self.name, self.config, self.meters = name, config, meters
+        self._clock, self._note, self._seen, self._unseen = clock, note, seen, unseen
+        self._bus: RegisterBus | None = None
+        self._turn = asyncio.Lock()
+        self._proved: set[str] = set()  # meters whose probe was right since they last fell silent
+        self._schedule: Schedule = spread({}, 0.0, longest_pause)
+        self._longest_pause = longest_pause
+        self._gone_since: float | None = None
+        self.problem: LoumenError | None = None
+
+    @property
+    def driver(self) -> str:
+        return str(self.config.__struct_config__.tag)
+
+    @property
+    def device(self) -> str:
+        """Where the bus is open; empty while it is gone."""
+        return str(getattr(self._bus, "device", "")) if self.problem is None else ""
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        intervals = {name: meter.interval for name, meter in self.meters.items()}
+        self._schedule = spread(intervals, self._clock.now().mono, self._longest_pause)
+        try:
+            while True:
+                await self._open()
+                try:
+                    await self._poll()
+                except BusGone as error:
+                    self._gone(error)
+        finally:
+            if self._bus is not None:
+                self._bus.close()
+
+    async def look(self, meter: str, *, everything: bool = False) -> Decoded:
+        """Ask one meter. Raises NoAnswer, BadAnswer, UnitRefused, BusGone."""
+        asked = self.meters[meter]
+        probe = probe_span(asked.profile)
+        if probe is not None and meter not in self._proved:
+            registers = await self.ask(asked.unit, probe, asked.profile.answers_within)
+            if not proves(asked.profile, _placed(probe, registers)):
+                return Decoded(None, problem=WRONG_MODEL, code="wrong_model")
+            self._proved.add(meter)
+        found: dict[int, int] = {}
+        for span in spans(asked.profile, everything=everything):
+            found |= _placed(span, await self.ask(asked.unit, span, asked.profile.answers_within))
+        return decode(asked.profile, found)
+
+    async def ask(self, unit: int, span: Span, within: float) -> tuple[int, ...]:
+        """One request, in its turn. Raises NoAnswer, BadAnswer, UnitRefused, BusGone."""
+        async with self._turn:
+            if self._bus is None or self.problem is not None:
+                raise self.problem or BusGone(N_("the bus is not open"))
+            return await self._bus.ask(unit, span, within)
+
+    async def _open(self) -> None:
+        pause = REOPEN_FIRST
+        while True:
+            try:
+                if self._bus is None:
+                    self._bus = _make(self.config)
+                async with self._turn:
+                    await self._bus.open()
+            except DriverError as error:
+                self._gone(error)
+                await asyncio.sleep(pause)
+                pause = min(REOPEN_LONGEST, 2 * pause)
+            else:
+                self._back()
+                return
+
+    async def _poll(self) -> None:
+        while True:
+            now = self._clock.now().mono
+            meter = self._schedule.next(now)
+            if meter is None:
+                due = self._schedule.deadline
+                await asyncio.sleep(3600.0 if due is None else max(0.0, due - now))
+                continue
+            try:
+                look = await self.look(meter)
+            except BusGone:
+                raise
+            except DriverError as error:
+                self._proved.discard(meter)
+                self._schedule = self._schedule.failed(meter, self._clock.now().mono)
+                self._unseen(meter, error)
+            else:
+                self._schedule = self._schedule.answered(meter, self._clock.now().mono)
+                self._seen(meter, look)
+
+    def _gone(self, error: LoumenError) -> None:
+        if self._bus is not None:
+            self._bus.close()
+        if self._gone_since is None:
+            self._gone_since = self._clock.now().mono
+            self._note(events.BusGone(bus=self.name, meters=len(self.meters)))
+            log.warning("bus %s: %s", self.name, error)
+        self.problem = error
+
+    def _back(self) -> None:
+        self.problem = None
+        now = self._clock.now().mono
+        self._schedule = self._schedule.reset(now)
+        if self._gone_since is not None:
+            away = round(now - self._gone_since, 1)
+            self._note(events.BusBack(bus=self.name, device=self.device, away_seconds=away))
+            self._gone_since = None
+
+
+def _placed(span: Span, registers: tuple[int, ...]) -> dict[int, int]:
+    return {span.address + place: word for place, word in enumerate(registers)}
+
+
+def _make(config: schema.Bus) -> RegisterBus:
+    bus: RegisterBus
+    match config:
+        case schema.SerialBus():
+            bus = registry.bus("serial")(config.adapter, config.port, config.baud, config.parity, config.stop_bits)
+        case schema.TcpBus():
+            bus = registry.bus("tcp")(config.host, config.port)
+        case schema.SimulatedBus():
+            bus = registry.bus("simulated")(config.meters)
+    return bus

@@ -1,0 +1,301 @@
+"""All meters of a box, wired: buses, what is believed, detectors, measurements, memory; answers the commands.
+
+Everything but the buses is called from the loop and returns at once. Each bus is a supervised task of its
+own, so a bus that is gone, or a meter that takes its time, delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.config import schema
+from gateway.errors import LoumenError, N_, NoAnswer
+from gateway.journal.event import Event
+from gateway.measurements import Hour, Sample
+from gateway.metering import commands as c
+from gateway.metering import events, memory, profiles
+from gateway.metering.line import Asked, Line
+from gateway.metering.profile import Decoded, Profile
+from gateway.metering.reading import REASONS, Belief
+from gateway.metering.rules import Reading
+from gateway.metering.rules.burst import Burst
+from gateway.metering.rules.continuous import Continuous
+from gateway.metering.watch import Effect, Keep, Refusal, Watch, Who, utc
+
+FILE = "meters.json"
+HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
+SAVE_EVERY, SAVE_AFTER_FINDING = 600.0, 15.0
+DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
+OVERLOAD = 2.0  # times Q3: what a pipe cannot give
+REPLAY = timedelta(hours=26)
+WORTH_SAVING = (events.LeakSuspected, events.LeakCleared, events.MeterReplaced, events.MeterRolledOver)
+
+SILENT = N_("meter {meter} (unit {unit}) gives no believable answer")
+SILENT_MEND = N_("'loumen meter read {meter}' says what comes; check its supply, wires and unit number")
+LEAK = N_("a leak is suspected behind meter {meter} since {since}")
+LEAK_MEND = N_("look for running water; 'loumen meter history {meter}' shows the hours")
+
+log = logging.getLogger("loumen.metering")
+
+
+class Series(Protocol):
+    """What metering needs of measurements.db."""
+
+    def add(self, series: str, value: float, at: datetime | None = None) -> None: ...
+
+    async def read(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Sample]: ...
+
+    async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]: ...
+
+
+def series(meter: str) -> str:
+    """The series of a meter's total, in litres."""
+    return f"meter.{meter}.litres"
+
+
+class Metering:
+    """Touches no wire and no disk before `run`."""
+
+    def __init__(
+        self,
+        config: schema.Gateway,
+        state: Path,
+        clock: Clock,
+        note: Callable[[Event], None],
+        measurements: Series,
+    ) -> None:
+        self._config, self._clock, self._note, self.measurements = config, clock, note, measurements
+        self._path = state / FILE
+        now = clock.now()
+        self._wall, self._boot = now.wall.timestamp(), now.boot
+        self.profiles: dict[str, Profile] = {}
+        self.unusable: dict[str, LoumenError] = {}  # meters whose profile cannot be used
+        self._load_profiles()
+        self.watches = {name: self._fresh(name) for name in self.profiles}
+        self.refused: dict[str, deque[Refusal]] = {name: deque(maxlen=memory.REFUSALS) for name in self.profiles}
+        self._samples: list[tuple[str, Reading]] = []
+        self.lines = {name: self._line(name, bus) for name, bus in config.bus.items()}
+        self._ready = asyncio.Event()
+        self._found = asyncio.Event()
+
+    def _load_profiles(self) -> None:
+        for name, meter in self._config.meter.items():
+            try:
+                self.profiles[name] = profiles.load(meter.profile, self._config.metering.profiles)
+            except LoumenError as error:
+                self.unusable[name] = error
+                log.error("meter %s: %s", name, error)
+
+    def _line(self, name: str, bus: schema.Bus) -> Line:
+        asked = {
+            meter: Asked(config.unit, self.profiles[meter], config.interval)
+            for meter, config in self._config.meter.items()
+            if config.bus == name and meter in self.profiles
+        }
+        pause = self._config.metering.longest_pause
+        return Line(name, bus, asked, pause, self._clock, self._note, self._seen, self._unseen)
+
+    def _fresh(self, name: str) -> Watch:
+        meter, rules, profile = self._config.meter[name], self._config.metering, self.profiles[name]
+        hourly = meter.q3 * 1_000_000
+        return Watch(
+            Who(name, meter.bus, meter.unit, rules.silent_after),
+            Belief(most=round(OVERLOAD * hourly), rolls_over_at=round(profile.rolls_over_at * 1000)),
+            Continuous(still=rules.still, window=rules.still_within),
+            Burst(flow=round(rules.burst_share * hourly), lasts=rules.burst_lasts, window=rules.burst_window),
+        )
+
+    # --- what is supervised
+
+    async def run(self) -> None:
+        """Remember, then write what must be kept, until cancelled."""
+        if not self._ready.is_set():
+            await self._remember()
+            self._ready.set()
+        saved = self._clock.now().mono
+        while True:
+            found = await self._finding_within(HAND_OVER)
+            self.hand_over()
+            if found:
+                await asyncio.sleep(SAVE_AFTER_FINDING)  # the readings behind it are on disk first
+            now = self._clock.now().mono
+            if found or now - saved >= SAVE_EVERY:
+                await asyncio.to_thread(self._save, self._memory())
+                saved = now
+
+    async def run_bus(self, name: str) -> None:
+        """Poll one bus until cancelled."""
+        await self._ready.wait()
+        await self.lines[name].run()
+
+    async def close(self) -> None:
+        """At the daemon's end, before measurements.db is closed."""
+        if self._ready.is_set():
+            self.hand_over()
+            await asyncio.to_thread(self._save, self._memory())
+
+    async def _finding_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._found.wait()
+        except TimeoutError:
+            return False
+        self._found.clear()
+        return True
+
+    # --- memory
+
+    async def _remember(self) -> None:
+        stored = await asyncio.to_thread(memory.load, self._path)
+        now = self.at()
+        for name, fresh in self.watches.items():
+            if name in stored:
+                self.watches[name] = fresh.restored(stored[name].watch, now)
+                self.refused[name].extend(stored[name].refused)
+            await self._replay(name, now)
+
+    async def _replay(self, name: str, now: float) -> None:
+        """Feed the detectors with what was kept after the memory was written."""
+        last = self.watches[name].last
+        until = datetime.fromtimestamp(now, UTC)
+        since = until - REPLAY if last is None else datetime.fromtimestamp(last.at, UTC)
+        try:
+            samples = await self.measurements.read(series(name), since, until + timedelta(seconds=1), 20_000)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the readings of %s are not replayed: %s", name, error)
+            return
+        for sample in samples:
+            reading = Reading(sample.at.timestamp(), round(sample.value * 1000))
+            self.watches[name], effects = self.watches[name].replayed(reading)
+            self._perform(name, effects)
+
+    def _memory(self) -> bytes:
+        return memory.encode(
+            {name: memory.Remembered(watch, tuple(self.refused[name])) for name, watch in self.watches.items()}
+        )
+
+    def _save(self, content: bytes) -> None:
+        try:
+            memory.save(self._path, content)
+        except OSError as error:
+            log.warning("the meters' memory is not written: %s", error)
+
+    def hand_over(self) -> None:
+        """Give what was kept to measurements.db."""
+        for name, reading in self._samples:
+            self.measurements.add(series(name), reading.register / 1000, datetime.fromtimestamp(reading.at, UTC))
+        self._samples.clear()
+
+    # --- what the buses bring
+
+    def at(self) -> float:
+        """UTC seconds that never jump: when the clock is set, all that is remembered moves with it."""
+        now = self._clock.now()
+        at = self._wall + now.boot - self._boot
+        set_by = now.wall.timestamp() - at
+        if abs(set_by) > DRIFT:
+            self._wall += set_by
+            at += set_by
+            self.watches = {name: watch.shifted(set_by) for name, watch in self.watches.items()}
+            self._samples = [(name, reading.shifted(set_by)) for name, reading in self._samples]
+        return at
+
+    def _seen(self, name: str, look: Decoded) -> None:
+        at = self.at()
+        self.watches[name], effects = self.watches[name].seen(look, at)
+        self._perform(name, effects)
+
+    def _unseen(self, name: str, error: LoumenError) -> None:
+        self.at()
+        self.watches[name], effects = self.watches[name].unseen(error.code)
+        self._perform(name, effects)
+
+    def _perform(self, name: str, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            match effect:
+                case Keep(reading):
+                    self._samples.append((name, reading))
+                case Refusal():
+                    self.refused[name].append(effect)
+                case _:
+                    self._note(effect)
+                    if isinstance(effect, WORTH_SAVING):
+                        self._found.set()
+
+    # --- how they are
+
+    def view(self, name: str) -> c.MeterView:
+        """One meter."""
+        config = self._config.meter[name]
+        if name in self.unusable:
+            return c.MeterView(
+                id=name,
+                name=config.name,
+                bus=config.bus,
+                unit=config.unit,
+                profile=config.profile,
+                state="unusable",
+                problem=self.unusable[name].what,
+            )
+        watch = self.watches[name]
+        at, last = self.at(), watch.last
+        state = "silent" if watch.silent else "waiting" if last is None else "ok"
+        return c.MeterView(
+            id=name,
+            name=config.name,
+            bus=config.bus,
+            unit=config.unit,
+            profile=config.profile,
+            state=state,
+            register=None if watch.belief.register is None else watch.belief.register / 1000,
+            total=None if last is None else last.register / 1000,
+            read_at="" if last is None else utc(last.at),
+            age=None if last is None else round(max(0.0, at - last.at), 1),
+            problem=REASONS.get(watch.problem, watch.problem),
+            flags=watch.flags,
+            leaks=tuple(
+                c.LeakView(
+                    rule=leak.rule,
+                    since=utc(leak.since),
+                    litres=0.0 if last is None else (last.register - leak.total) / 1000,
+                )
+                for leak in watch.leaks
+            ),
+        )
+
+    def views(self) -> c.Meters:
+        """Every meter and bus."""
+        buses = tuple(
+            c.BusView(
+                id=name,
+                driver=line.driver,
+                device=line.device,
+                problem="" if line.problem is None else line.problem.what,
+                facts={} if line.problem is None else {key: str(fact) for key, fact in line.problem.facts.items()},
+                meters=len(line.meters),
+            )
+            for name, line in self.lines.items()
+        )
+        return c.Meters(meters=tuple(self.view(name) for name in self._config.meter), buses=buses)
+
+    def problems(self) -> Iterator[tuple[str, LoumenError]]:
+        """What a person should know, for `status`: part and error."""
+        for name, error in self.unusable.items():
+            yield f"meter.{name}", error
+        for name, line in self.lines.items():
+            if line.problem is not None:
+                yield f"bus.{name}", line.problem
+        for name, watch in self.watches.items():
+            gone = self.lines[watch.who.bus].problem is not None
+            if watch.silent and not gone:
+                yield f"meter.{name}", NoAnswer(SILENT, mend=SILENT_MEND, meter=name, unit=watch.who.unit)
+            for leak in watch.leaks:
+                yield f"meter.{name}", LoumenError(LEAK, mend=LEAK_MEND, meter=name, since=utc(leak.since))
