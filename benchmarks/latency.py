@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -54,7 +53,7 @@ PER_SECOND = 1000
 class Anybody:
     """A directory in which everybody may pass."""
 
-    active, valid_from, valid_until, doors = True, None, None, frozenset({"*"})
+    active, valid_from, valid_until, doors, face = True, None, None, frozenset({"*"}), True
 
     def person(self, _person: str) -> Anybody:
         return self
@@ -167,7 +166,7 @@ async def scenario(folder: Path, seconds: float, people: int) -> dict[str, dict[
     running = [asyncio.create_task(bench.door.run()), asyncio.create_task(bench.bare())]
     await asyncio.sleep(0.2)
     found = {"alone": await bench.measure(seconds / 2)}
-    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    burner = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
     load: list[Callable[[], Awaitable[None]]] = [
         uplink.run,
         lambda: flood(journal),
@@ -180,7 +179,7 @@ async def scenario(folder: Path, seconds: float, people: int) -> dict[str, dict[
         found["loaded"] = await bench.measure(seconds)
     finally:
         burner.kill()
-        burner.wait()
+        await burner.wait()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -221,7 +220,8 @@ def main() -> int:
         for kind in ("bare", "face", "exit"):
             row = result[load][kind]
             print(
-                f"{load:7} {kind:5} n {row['count']:5}  p50 {row['p50_ms']:7.3f}  p99 {row['p99_ms']:7.3f}  max {row['max_ms']:7.2f} ms"
+            times = f"p50 {row['p50_ms']:7.3f}  p99 {row['p99_ms']:7.3f}  max {row['max_ms']:7.2f} ms"
+            print(f"{load:7} {kind:5} n {row['count']:5}  {times}")
             )
         print(f"{load:7} a face's p99 is {result[load]['p99_ratio']} times the bare loop's (wanted: at most 3)")
     return 0

@@ -31,6 +31,8 @@ class Rights(Protocol):
     def valid_until(self) -> datetime | None: ...
     @property
     def doors(self) -> AbstractSet[str]: ...
+    @property
+    def face(self) -> bool: ...
 
 
 class Snapshot(Protocol):
@@ -73,7 +75,7 @@ REASONS = {
     "no_match": N_("the face is nobody's who may pass here"),
     "stale": N_("the match came too late"),
     "few_frames": N_("too few frames of the face were pooled"),
-    "face_off": N_("this door does not open by a face alone"),
+    "no_consent": N_("the person's consent to be compared was taken back"),
     "blocked": N_("the door is locked down"),
 }
 
@@ -123,4 +125,7 @@ def may_pass_by_face(snapshot: Snapshot, match: Match, door: str, needed_frames:
         return Decision(False, "few_frames")
     if not -STALE <= now.mono - match.at <= STALE:
         return Decision(False, "stale")
+    rights = snapshot.person(match.person)
+    if rights is not None and not rights.face:
+        return Decision(False, "no_consent")  # from a gallery made before she took it back
     return may_pass(snapshot, match.person, door, now)

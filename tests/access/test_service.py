@@ -55,6 +55,7 @@ class Person:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     doors: frozenset[str] = frozenset({"main"})
+    face: bool = True
 
 
 @dataclass
