@@ -49,7 +49,10 @@ def test_confirm(file: Path) -> None:
         assert answers.confirm_within() is None
         with pytest.raises(NotFound):
             await answers.confirm(ConfirmConfig(), ROOT)
+        with pytest.raises(NotFound):
+            await answers.confirm(ConfirmConfig(), ROOT)
         Applied(file.parent / "state" / FOLDER, file).put_in_place(file.read_text() + "# new", SystemClock().now())
+        answers = ConfigService(choose(file), file, SystemClock(), lambda _why: None)
         left = answers.confirm_within()
         assert left is not None
         assert 590 < left <= 600
@@ -64,10 +67,10 @@ def test_nobody_confirms(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario() -> None:
         restarted = asyncio.Event()
-        answers = ConfigService(choose(file), file, SystemClock(), lambda _why: restarted.set())
         Applied(file.parent / "state" / FOLDER, file).put_in_place(
-            file.read_text() + "# new", SystemClock().now(), window=0.05
+            file.read_text() + "# new", SystemClock().now(), window=0.2
         )
+        answers = ConfigService(choose(file), file, SystemClock(), lambda _why: restarted.set())
         watching = asyncio.create_task(answers.run())
         await asyncio.wait_for(restarted.wait(), 5)
         watching.cancel()
