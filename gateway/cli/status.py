@@ -9,13 +9,14 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.cli.shell import Shell
-from gateway.control.status import DoorStatus, State, Status, decode
+from gateway.control.status import DoorStatus, Problem, State, Status, decode
 from gateway.errors import LoumenError, N_
 from gateway.locale import _, tell
 
 STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "bad": "bold red", "off": "dim"}
 SIGNS: dict[State, str] = {"ok": "●", "warning": "▲", "bad": "✖", "off": "○"}
 OLD_FRAME = 5.0  # seconds
+MOST_MISTAKES = 5  # of a configuration; `loumen config check` tells all
 
 COMMANDED = {
     "locked": N_("locked"),
@@ -80,6 +81,8 @@ def show(status: Status, shell: Shell) -> None:
     for problem in status.problems:
         state: State = "bad" if problem.severity == "bad" else "warning"
         shell.mark(f"{SIGNS[state]} {problem.part}: {tell(problem.what, problem.facts)}", STYLES[state])
+        for text in mistakes(problem):
+            shell.say(f"    {text}")
         if problem.mend:
             shell.say(f"    {_(N_('mend:'))} {tell(problem.mend, problem.facts)}")
     if not status.problems:
@@ -90,6 +93,15 @@ def show(status: Status, shell: Shell) -> None:
     if faces(status) and not status.vision.calibrated:
         shell.say()
         shell.say(_(NEVER_MEASURED))
+
+
+def mistakes(problem: Problem) -> Iterator[str]:
+    """The first mistakes of a configuration that cannot be used, in the reader's language."""
+    told = problem.facts.get("mistakes")
+    for one in (told if isinstance(told, list) else [])[:MOST_MISTAKES]:
+        if isinstance(one, dict):
+            place = f"{one.get('file', '')}:{one.get('line', 0)}: {one.get('key', '')}".rstrip(": ")
+            yield f"{place}: {tell(str(one.get('what', '')), one.get('facts') or {})}"
 
 
 def headline(status: Status) -> str:

@@ -115,6 +115,21 @@ def test_all_ill(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_the_mistakes_of_an_invalid_file_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    from pathlib import Path
+
+    from gateway.config.load import parse
+    from gateway.config.mistakes import ConfigMistakes
+
+    with pytest.raises(ConfigMistakes) as error:
+        parse("[site]\nname = 1\n[box", Path("gateway.toml"))
+    problem = Problem(part="config", what=error.value.what, facts=error.value.facts)
+    assert (
+        "✖ config: one mistake in gateway.toml\n"
+        "    gateway.toml:3: this is not TOML: Expected ']' at the end of a table declaration\n"
+    ) in screen(Status(problems=(problem,)), capsys)
+
+
 def test_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
     locale.speak("zh")
     told = screen(ILL, capsys)
