@@ -219,10 +219,8 @@ def main() -> int:
     for load in found:
         for kind in ("bare", "face", "exit"):
             row = result[load][kind]
-            print(
             times = f"p50 {row['p50_ms']:7.3f}  p99 {row['p99_ms']:7.3f}  max {row['max_ms']:7.2f} ms"
             print(f"{load:7} {kind:5} n {row['count']:5}  {times}")
-            )
         print(f"{load:7} a face's p99 is {result[load]['p99_ratio']} times the bare loop's (wanted: at most 3)")
     return 0
 
