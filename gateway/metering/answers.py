@@ -146,6 +146,13 @@ class Meters:
 
 def _use(hours: list[Hour]) -> Iterator[c.Use]:
     """Water of each hour, up to its last reading; where hours lack, one row over all of them."""
+    for first in hours[:1]:
+        yield c.Use(
+            since=first.at.isoformat(timespec="seconds"),
+            until=(first.at + HOUR).isoformat(timespec="seconds"),
+            litres=round(first.last - first.low, 3),
+            total=round(first.last, 3),
+        )
     for before, hour in pairwise(hours):
         since = before.at + HOUR
         yield c.Use(
