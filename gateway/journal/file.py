@@ -10,7 +10,6 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from gateway.journal.event import Importance
 from gateway.journal.opening import Opened
 from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
-CHECKPOINT_FRAMES = 500  # pages in the log (2 MB) before it is copied into the file
+CHECKPOINT_FRAMES = 250  # pages in the log (1 MB) before it is copied into the file
+STRIP_BYTES = 256 * 1024  # bodies removed in one transaction: their pages are overwritten, through the log
 _ROW_OVERHEAD = 130  # bytes of a stored row beside its body
 _TURN = 20  # rows hashed in one turn of the loop: doors run on it too
 _LAST = (1 << 40) - 1
@@ -84,7 +84,8 @@ class JournalFile:
     ) -> None:
         """Make all of it durable, or nothing."""
         try:
-            await self._insert(rows)
+            if rows:
+                await self._writer.executemany(tables.INSERT_EVENT, rows)
             if used:
                 await self._writer.executemany(tables.INSERT_USED, used)
             if marks:
@@ -96,24 +97,16 @@ class JournalFile:
         size = sum(len(row[8] or b"") + _ROW_OVERHEAD for row in rows)
         self._count(size, pages=bool(rows) + bool(used) + bool(marks))
 
-    async def _insert(self, rows: Sequence[Stored]) -> None:
-        done = 0
-        for size, insert in tables.INSERT_EVENTS.items():
-            while len(rows) - done >= size:
-                await self._writer.execute(insert, list(chain.from_iterable(rows[done : done + size])))
-                done += size
-        if done < len(rows):
-            await self._writer.executemany(tables.INSERT_EVENT, rows[done:])
-
-    async def checkpoint(self, *, now: bool = False) -> None:
-        """Copy the log into the file once it has grown enough."""
+    async def checkpoint(self, *, now: bool = False) -> bool:
+        """Copy the log into the file once it has grown enough; whether it had."""
         if not now and self._frames < CHECKPOINT_FRAMES:
-            return
+            return False
         estimated = self._frames
         ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
         self.bytes_written += (max(frames, 0) - estimated) * (tables.PAGE + 24)
         self.bytes_written += min(max(frames, 0), self._appended // tables.PAGE + 8) * tables.PAGE
         self._frames, self._appended = 0, 0
+        return True
 
     async def holds(self, row: Stored) -> bool:
         """Whether exactly this row is in the file."""
@@ -156,6 +149,12 @@ class JournalFile:
         found = list(await self._writer.execute_fetchall(tables.SELECT_OLDEST, arguments))
         if not found:
             return []
+        total = 0
+        for count, (_place, _type, length) in enumerate(found):
+            total += length
+            if total > STRIP_BYTES and count:
+                del found[count:]
+                break
         chosen = [(row[0],) for row in found]
         try:
             await self._writer.executemany(tables.MAKE_BARE, chosen)
@@ -164,7 +163,7 @@ class JournalFile:
         except BaseException:
             await self._roll_back()
             raise
-        self._count(2 * _ROW_OVERHEAD * len(chosen), pages=2 + len(chosen) // 4)
+        self._count(min(total, STRIP_BYTES) + 2 * _ROW_OVERHEAD * len(chosen), pages=4)
         return [row[1] for row in found]
 
     async def forget_used(self, expired_before: str, noted_before: int) -> dict[str, str]:
@@ -187,6 +186,11 @@ class JournalFile:
             ((pages,),) = await self._reader.execute_fetchall(f"PRAGMA {pragma}")
             total += sign * pages * tables.PAGE
         return total
+
+    async def free_pages(self) -> int:
+        """Pages inside the file that the next rows can use without its growing."""
+        ((pages,),) = await self._writer.execute_fetchall("PRAGMA freelist_count")
+        return int(pages)
 
     async def close(self, *, clean: bool = False) -> None:
         """Close both connections, whatever state they are in; `clean` marks the file as orderly left."""

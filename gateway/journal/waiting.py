@@ -60,9 +60,15 @@ class Waiting:
         self._bytes += size
         return gone
 
-    def take(self, most: int) -> list[Entry]:
+    def take(self, most: int, most_bytes: int = LIMIT_BYTES) -> list[Entry]:
         """Remove and return the oldest entries, without those that were withdrawn."""
-        entries = [self._remove(key) for key in list(islice(self._entries, most))]
+        entries: list[Entry] = []
+        size = 0
+        for key in list(islice(self._entries, most)):
+            entries.append(self._remove(key))
+            size += len(entries[-1].noted.body)
+            if size > most_bytes:
+                break
         for entry in entries:
             entry.taken = not entry.withdrawn
         return [entry for entry in entries if entry.taken]

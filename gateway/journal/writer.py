@@ -6,8 +6,10 @@ go on gathering behind it and give way by importance (`waiting`). After three fa
 that the file is damaged, the file is closed and opened anew, which sets a damaged one aside. A commit that
 reported failure may still be found in the reopened file; it is then not written a second time.
 
-A full disk: first the reserve (1 MB kept for this) is given back, then bodies of stored rows go: received
-ones first, then the unimportant ones from the bottom up; nothing that a person ordered and no alarm.
+A full disk: the file must not need to grow any more. As soon as less than LOW is free, bodies of stored
+rows go until the file has pages to spare: received ones first, then the unimportant ones from the bottom
+up; nothing that a person ordered and no alarm. When the disk is full all at once, a reserve kept for that
+(deleted then) makes the room in which to do it.
 """
 
 from __future__ import annotations
@@ -37,10 +39,14 @@ GROUP_SECONDS = 0.005
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the file is opened anew
 SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
-RESERVE = 1024 * 1024
-_RELIEF = 500  # rows whose bodies go at once
+GROUP_BYTES = 256 * 1024
+RESERVE = 2 * 1024 * 1024  # more than the log and one group can ask of the file
+LOW = 5 * 1024 * 1024  # free bytes of the disk
+SPARE_PAGES = 400  # free pages inside the file on a full disk: more than the log can fill between two checkpoints
+_RELIEF = 200  # rows whose bodies go at once
 _TURN = 40  # rows hashed in one turn of the loop
 
+Marks = dict[str, tuple[Position, list[asyncio.Future[None]]]]
 Open = Callable[[str], Awaitable[JournalFile]]
 
 
@@ -59,7 +65,7 @@ class Writer:
     ) -> None:
         self._path, self._open, self._note, self._at, self._committed = path, open_file, note, at, committed
         self._waiting, self._drops = waiting, drops
-        self._marks: dict[str, tuple[Position, list[asyncio.Future[None]]]] = {}
+        self._marks: Marks = {}
         self._something, self._plenty, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._since: float | None = None  # when the oldest waiting entry came
         self._writing_since: float | None = None
@@ -79,7 +85,7 @@ class Writer:
         """Something was put into the queue."""
         if self._since is None:
             self._since = asyncio.get_running_loop().time() if _in_loop() else 0.0
-        self._something.set()
+            self._something.set()
         if len(self._waiting) >= GROUP:
             self._plenty.set()
 
@@ -118,7 +124,7 @@ class Writer:
         """Until `stop`, or cancelled."""
         while True:
             await self._gather()
-            entries = self._waiting.take(GROUP)
+            entries = self._waiting.take(GROUP, GROUP_BYTES)
             marks, self._marks = self._marks, {}
             if not self._waiting:
                 self._since = None
@@ -160,38 +166,48 @@ class Writer:
             async with asyncio.timeout_at(self._since + GROUP_SECONDS):
                 await self._plenty.wait()
 
-    async def _make_durable(
-        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
-    ) -> bool:
+    async def _make_durable(self, entries: list[Entry], marks: Marks) -> bool:
+        """Write all of it: in one transaction where the disk is well, in smaller parts after a failure.
+
+        False when the journal stops with a failing disk.
+        """
         entries += self._told_drops()
+        size = len(entries)
         try:
             while True:
-                entries = [entry for entry in entries if not entry.withdrawn]
+                entries[:] = [entry for entry in entries if not entry.withdrawn]
                 if not entries and not marks and not self._suspect:
                     return True
                 try:
                     async with self._turn:
-                        await self._write(entries, marks)
-                    return True
+                        file = await self._reconciled(entries)
+                        part = entries[:size]
+                        await self._write(file, part, marks)
+                        del entries[: len(part)]
                 except (sqlite3.Error, OSError) as error:
                     async with self._turn:
                         await self._failed(error)
-                if self._stopping.is_set():
-                    return False
-                await self._pause()
+                    if self._stopping.is_set():
+                        return False
+                    size = max(1, min(size, len(entries)) // 4)
+                    await self._pause()
         finally:
             self._fail_waiters(entries, marks)
 
-    async def _write(self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]) -> None:
+    async def _reconciled(self, entries: list[Entry]) -> JournalFile:
+        """The open file. Entries of a commit that failed and yet is found in it are acknowledged and removed."""
+        file = await self._opened()
+        ambiguous, self._ambiguous = self._ambiguous, []
+        if ambiguous and await file.holds(ambiguous[-1]):
+            self._acknowledge(file, entries, ambiguous)
+            bodies = {id(row[8]) for row in ambiguous}
+            entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
+        return file
+
+    async def _write(self, file: JournalFile, entries: list[Entry], marks: Marks) -> None:
         """One attempt at one transaction. `_turn` is held."""
         self._writing_since = asyncio.get_running_loop().time()
         try:
-            file = await self._opened()
-            ambiguous, self._ambiguous = self._ambiguous, []
-            if ambiguous and await file.holds(ambiguous[-1]):
-                self._acknowledge(file, entries, ambiguous)
-                bodies = {id(row[8]) for row in ambiguous}
-                entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
             chain, rows = file.chain.copy(), []
             for count, entry in enumerate(entries, 1):
                 rows.append(chain.link(entry.noted))
@@ -213,7 +229,6 @@ class Writer:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
-        entries.clear()
         marks.clear()
         await self._checkpoint(file)
 
@@ -230,10 +245,22 @@ class Writer:
 
     async def _checkpoint(self, file: JournalFile) -> None:
         try:
-            await file.checkpoint()
-        except sqlite3.Error as error:
+            if await file.checkpoint():
+                await self._watch_space(file)
+        except (sqlite3.Error, OSError) as error:
             log.warning("journal checkpoint failed, trying again later: %s", error)
             self._note_damage(error)
+            if _is_full(error):
+                await self._relieve()
+
+    async def _watch_space(self, file: JournalFile) -> None:
+        """On a disk that is all but full, see to it that the file need not grow."""
+        disk = os.statvfs(self._path.parent)
+        if disk.f_bavail * disk.f_frsize >= LOW:
+            await asyncio.to_thread(_keep_reserve, self._path)
+            return
+        while await file.free_pages() < SPARE_PAGES and await self.free_least(file, "disk"):
+            await file.checkpoint()
 
     async def _opened(self) -> JournalFile:
         if self._suspect:
@@ -272,8 +299,8 @@ class Writer:
             return
         try:
             await self.file.checkpoint(now=True)
-            await self.free_least(self.file, "disk")
-        except sqlite3.Error as error:
+            await self._watch_space(self.file)
+        except (sqlite3.Error, OSError) as error:
             log.warning("no room could be made on the full disk: %s", error)
 
     async def free_least(self, file: JournalFile, reason: DropReason) -> int:
@@ -319,9 +346,7 @@ class Writer:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    def _fail_waiters(
-        self, entries: list[Entry], marks: dict[str, tuple[Position, list[asyncio.Future[None]]]]
-    ) -> None:
+    def _fail_waiters(self, entries: list[Entry], marks: Marks) -> None:
         """Whoever still waits for what was not written is told so (the journal is closing)."""
         down = JournalDown(N_("the journal could not be written before the stop"))
         waiting: list[asyncio.Future[Any]] = [entry.done for entry in entries if entry.done]
@@ -333,7 +358,7 @@ class Writer:
 
 
 def reserve_path(path: Path) -> Path:
-    """A file whose only use is to be deleted when the disk is full."""
+    """A file whose only use is to be deleted when the disk is full all at once."""
     return path.with_name("journal.reserve")
 
 
@@ -345,6 +370,8 @@ def _keep_reserve(path: Path) -> None:
         handle = os.open(reserve, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             os.posix_fallocate(handle, 0, RESERVE)
+        except OSError:
+            reserve.unlink()
         finally:
             os.close(handle)
 
