@@ -40,7 +40,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--fpir", type=_rate, default=0.001, metavar="RATE", help=N_("stated false-positive rate at a door (0.001)")
     )
     faces.add_argument("--scores", type=Path, metavar="FILE", help=N_("write one row a pair"))
+    _add_water(verbs.add_parser("water", help=N_("what the leak detectors find in recorded registers, and when")))
     _add_plates(verbs.add_parser("plates", help=N_("what the plate chain reads, how surely and how fast")))
+
+
+def _add_water(water: argparse.ArgumentParser) -> None:
+    water.add_argument(
+        "--readings", type=Path, required=True, metavar="FILE.csv.gz", help=N_("columns meter,minute,litres")
+    )
+    water.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="FILE.csv",
+        help=N_("columns meter,kind,litres_per_hour,start_minute,end_minute"),
+    )
+    water.add_argument("--scores", type=Path, metavar="FILE", help=N_("write one row an alarm"))
 
 
 def _add_plates(plates: argparse.ArgumentParser) -> None:
@@ -52,6 +67,8 @@ def _add_plates(plates: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.verb == "plates":
         return _plates(arguments, shell)
+    if arguments.verb == "water":
+        return _water(arguments, shell)
     if arguments.pairs is not None and arguments.images is None:
         raise BadRequest(N_("--pairs needs --images"), mend=N_("name the folder in which the pictures lie"))
     if arguments.engine != "onnx" and arguments.detector:
@@ -99,6 +116,26 @@ def _plates(arguments: argparse.Namespace, shell: Shell) -> int:
         plates.write_scores(arguments.scores, results)
     heads = (N_("what"), N_("figure"), N_("95 % interval"))
     shell.out(document, lambda: shell.table(heads, plate_rows(document, shell.translate)))
+    return shell.done()
+
+
+def _water(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.evaluate import water
+
+    recorded = water.read(arguments.readings, arguments.labels)
+    with shell.progress(N_("meters"), len(recorded.readings)) as advance:
+        judged = water.judge(recorded, advance)
+    document = water.report(recorded, judged)
+    if arguments.scores is not None:
+        water.write_scores(arguments.scores, judged)
+
+    def human() -> None:
+        columns = [N_("leak"), N_("litres an hour"), N_("detected"), N_("median, h"), N_("95 %, h")]
+        shell.table(columns, water.rows(document))
+        shell.say(shell._(N_("* below the start-up flow of a DN15 meter: about the detector, not about a pipe")))
+        shell.say(shell._(N_("{false} false alarms in {years} dwelling-years"), **water.rate(document)))
+
+    shell.out(document, human)
     return shell.done()
 
 

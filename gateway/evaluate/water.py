@@ -28,6 +28,7 @@ from gateway.metering.rules.continuous import Continuous
 
 MINUTES_A_YEAR = 365.25 * 1440
 DAY = 1440
+START_UP = 5.0  # litres an hour: where a DN15 R200 meter begins to count at all
 
 
 class Detector(Protocol):
@@ -233,6 +234,22 @@ def _kind(kind: str, litres: float, found: list[int | None]) -> dict[str, Any]:
         "median_hours": round(statistics.median(hours), 2) if hours else None,
         "p95_hours": round(hours[math.ceil(0.95 * len(hours)) - 1], 2) if hours else None,
     }
+
+
+def rows(document: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    """The kinds as a table. Below a meter's start-up flow a figure is about the detector, not about a pipe."""
+    for kind in document["kinds"]:
+        yield (
+            kind["kind"],
+            f"{kind['litres_per_hour']:g}" + (" *" if kind["litres_per_hour"] < START_UP else ""),
+            f"{kind['detected']} / {kind['count']}",
+            "-" if kind["median_hours"] is None else f"{kind['median_hours']:.1f}",
+            "-" if kind["p95_hours"] is None else f"{kind['p95_hours']:.1f}",
+        )
+
+
+def rate(document: dict[str, Any]) -> dict[str, object]:
+    return {"false": document["false_alarms"], "years": f"{document['dwelling_years']:.1f}"}
 
 
 def write_scores(path: Path, judged: Judged) -> None:
