@@ -11,6 +11,8 @@ from gateway.config.mistakes import KeyPath
 SOC_CHIPS = {"pinctrl-bcm2711": "pi4", "pinctrl-rp1": "pi5"}
 INDICATORS = ("granted", "denied", "wait", "fault", "buzzer")
 INPUTS = ("contact", "exit_button", "fire")
+ARM_OUTPUTS, ARM_INPUTS = ("open", "close", "stop"), ("limit_up", "limit_down")
+LANE_INPUTS = ("loop", "photocell", "button", "fire")
 
 
 class Use(NamedTuple):
@@ -49,3 +51,20 @@ def uses(config: schema.Gateway) -> Iterator[Use]:
                 yield Use((*root, "indicators", key), f"{name}.indicators.{key}", conf, is_input=False)
         if door.light is not None:
             yield Use((*root, "light", "output"), f"{name}.light", door.light.output, is_input=False)
+    for name, lane in config.lane.items():
+        yield from _lane(name, lane)
+
+
+def _lane(name: str, lane: schema.Lane) -> Iterator[Use]:
+    root: KeyPath = ("lane", name)
+    for key in ARM_OUTPUTS:
+        if (conf := getattr(lane.arm, key)) is not None:
+            yield Use((*root, "arm", key), f"{name}.{key}", conf, is_input=False)
+    for key in ARM_INPUTS:
+        if (conf := getattr(lane.arm, key)) is not None:
+            yield Use((*root, "arm", key), f"{name}.{key}", conf, is_input=True)
+    for key in LANE_INPUTS:
+        if (conf := getattr(lane, key)) is not None:
+            yield Use((*root, key), f"{name}.{key}", conf, is_input=True)
+    if lane.light is not None:
+        yield Use((*root, "light"), f"{name}.light", lane.light, is_input=False)

@@ -99,6 +99,36 @@ class Door(Part, frozen=True, kw_only=True):
     face: Literal["alone", "off"] = "alone"
 
 
+# --- lanes
+
+
+class Arm(Part, frozen=True, kw_only=True):
+    """The drive of a barrier, moved by pulses; without `stop` an opening pulse is what ends a closing."""
+
+    open: Output
+    close: Output
+    stop: Output | None = None
+    pulse: Annotated[float, msgspec.Meta(ge=0.05, le=3)] = 0.5
+    travel: Annotated[float, msgspec.Meta(gt=0, le=120)] = 8.0  # until the arm has arrived, or is late
+    limit_up: Input | None = None  # active = the arm is up
+    limit_down: Input | None = None  # active = the arm is down
+
+
+class Lane(Part, frozen=True, kw_only=True):
+    name: str
+    arm: Arm
+    loop: Input | None = None  # active = a vehicle is on it
+    photocell: Input | None = None  # active = it sees its light: nothing is in the way
+    button: Input | None = None  # active = pressed
+    fire: Input | None = None  # active = fire
+    light: Output | None = None  # lit while the arm is up
+    camera: str | None = None
+    plate: Literal["alone", "off"] = "alone"
+    close_after: Annotated[float, msgspec.Meta(ge=0.5, le=600)] = 2.0  # after the vehicle has left
+    stay_open: Seconds = 20.0  # when none came
+    stuck_after: Seconds = 600.0  # a loop, photocell or button that stays active so long is told
+
+
 # --- cameras and vision
 
 
@@ -204,6 +234,7 @@ class Site(Part, frozen=True, kw_only=True):
 class Box(Part, frozen=True, kw_only=True):
     name: Identifier
     board: Literal["pi4", "pi5", "simulated", "other"] = "other"
+    clock_chip: bool = False  # a clock chip with a battery is fitted and may be believed
     state: str = "/var/lib/loumen"
     run: str = "/run/loumen"
 
@@ -241,6 +272,7 @@ class Gateway(Part, frozen=True, kw_only=True):
     site: Site
     box: Box
     door: dict[Identifier, Door] = msgspec.field(default_factory=dict)
+    lane: dict[Identifier, Lane] = msgspec.field(default_factory=dict)
     camera: dict[Identifier, Camera] = msgspec.field(default_factory=dict)
     vision: Vision = msgspec.field(default_factory=Vision)
     bus: dict[Identifier, Bus] = msgspec.field(default_factory=dict)
