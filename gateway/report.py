@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway import __version__
-from gateway.config.apply import Applied
-from gateway.config.last_good import FOLDER
 from gateway.control import status as s
 from gateway.errors import LoumenError, N_
 from gateway.supervisor import Life
@@ -47,7 +45,7 @@ class Reporter:
             started=daemon.started_at,
             uptime=round(now.mono - daemon.began, 1),
             ready_seconds=daemon.ready_seconds,
-            resident_kb=_resident_kb(),
+            resident_kb=resident_kb(),
             config=self._config(),
             doors=doors,
             vision=_as(services.vision.status(), s.VisionStatus),
@@ -55,7 +53,10 @@ class Reporter:
             directory=_as(services.directory.health(), s.DirectoryStatus),
             uplink=None if services.uplink is None else _as(services.uplink.status(), s.UplinkStatus),
             clock=s.ClockStatus(
-                now=now.local.isoformat(timespec="seconds"), timezone=config.site.timezone, trusted=now.trusted
+                now=now.local.isoformat(timespec="seconds"),
+                timezone=config.site.timezone,
+                trusted=now.trusted,
+                source=services.trust.source or "",
             ),
             disk=disk,
             services=tuple(_as(life, s.ServiceStatus) for life in daemon.lives.values()),
@@ -67,13 +68,9 @@ class Reporter:
         return s.ConfigStatus(
             file=str(self._daemon.config_path),
             source=chosen.source,
-            confirm_within=self._confirm_within(),
+            confirm_within=self._services.configuration.confirm_within(),
             warnings=len(chosen.warnings),
         )
-
-    def _confirm_within(self) -> float | None:
-        pending = Applied(self._daemon.state / FOLDER, self._daemon.config_path).pending()
-        return None if pending is None else max(0.0, round(pending.boot_until - self._daemon.clock.now().boot, 1))
 
     def _journal(self) -> s.JournalStatus:
         health, head = self._services.journal.health(), self._services.journal.head
@@ -175,6 +172,7 @@ def _failing(life: Life) -> s.Problem:
     )
 
 
-def _resident_kb() -> int:
+def resident_kb() -> int:
+    """This process's resident memory."""
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  (a page of the kernel, read in microseconds)
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.commands import Commands
 from gateway.config import last_good
+from gateway.config.service import ConfigService
 from gateway.control.server import ControlServer
 from gateway.directory.service import DirectoryService
 from gateway.directory.store import Directory
@@ -26,11 +27,13 @@ from gateway.identity import Box
 from gateway.journal.store import Journal
 from gateway.measurements import Measurements
 from gateway.notify import notify
-from gateway.report import Reporter
+from gateway.report import Reporter, resident_kb
+from gateway.trust import TrustWatcher
 from gateway.uplink.envelope import VerifiedCommand
 from gateway.uplink.messages import Reply, ReplyError
 from gateway.uplink.mqtt import MARK_RECEIVED, MARK_SENT, MqttUplink
 from gateway.vision.client import VisionClient
+from gateway.vision.protocol import Candidates
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("loumen")
 
 RETAIN_EVERY = 3600.0  # seconds between looks at what the journal may let go
+HEALTH_EVERY = 300.0  # seconds between the box's own measurements
 UPLINK_END = 1.0  # seconds an uplink may take to say goodbye
 
 
@@ -52,8 +56,12 @@ class Services:
         self._journal_open = asyncio.Event()
         self.box = self._identity(daemon.state, config.box.name)
         self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
-        self.directory = Directory(daemon.state, clock, self.journal.note)
         self.measurements = Measurements(daemon.state / "measurements.db", clock)
+        self.trust = TrustWatcher(
+            clock, self.journal.note, lambda: self.journal.last_trusted, chip_declared=config.box.clock_chip
+        )
+        self.configuration = ConfigService(daemon.chosen, daemon.config_path, clock, daemon.ask_to_stop)
+        self.directory = Directory(daemon.state, clock, self.journal.note)
         self.metering = self._metering()
         self.vision = VisionClient(
             config.vision,
@@ -61,7 +69,7 @@ class Services:
             config.door,
             daemon.run_dir,
             clock,
-            on_candidates=daemon.candidates,
+            on_candidates=self._candidates,
             on_presence=daemon.presence,
             note=self.journal.note,
         )
@@ -78,6 +86,7 @@ class Services:
         doors = {name: door.camera for name, door in config.door.items()}
         people = DirectoryService(self.directory, self.vision, self.box, doors=doors, run_dir=daemon.run_dir)
         self.commands.declare(people.handlers())
+        self.commands.declare(self.configuration.handlers())
         if self.uplink is not None:
             self.commands.declare(self.uplink.handlers())
         if self.metering is not None:
@@ -88,6 +97,8 @@ class Services:
         daemon.supervise("vision", self.vision.run)
         daemon.supervise("galleries", self._galleries)
         daemon.supervise("control", self._control)
+        daemon.supervise("clock", self._clock)
+        daemon.supervise("configuration", self.configuration.run)
         daemon.supervise("good configuration", self._keep_good)
         if self.uplink is not None:
             daemon.supervise("uplink", self._uplink)
@@ -123,6 +134,12 @@ class Services:
         for bus in metering.lines:
             daemon.supervise(f"bus.{bus}", partial(metering.run_bus, bus))
 
+    def _candidates(self, seen: Candidates) -> None:
+        """A face before a door: the door first, then its score for the site's own calibration."""
+        self._daemon.candidates(seen)
+        if seen.best:
+            self.measurements.add(f"face.{seen.door}.nearest", seen.best[0].distance)
+
     # --- commands from afar
 
     async def obey(self, verified: VerifiedCommand) -> Reply:
@@ -153,10 +170,18 @@ class Services:
         assert self.uplink is not None
         await self.uplink.run()
 
+    async def _clock(self) -> None:
+        await self._journal_open.wait()
+        await self.trust.run()
+
     async def _measurements(self) -> None:
         await self.measurements.start()
         while True:
-            await asyncio.sleep(RETAIN_EVERY)
+            vision = self.vision.status()
+            self.measurements.add("daemon.resident_kb", resident_kb())
+            if vision.resident_kb:
+                self.measurements.add("vision.resident_kb", vision.resident_kb)
+            await asyncio.sleep(HEALTH_EVERY)
             await self.measurements.retain()
 
     async def _directory(self) -> None:
