@@ -39,13 +39,14 @@ from gateway.vision.protocol import (
     Garbage,
     Heartbeat,
     Hello,
+    PlateRead,
     Presence,
     Welcome,
 )
 from gateway.vision.reception import Reception, Session, allowed_uids, share
 from gateway.vision.sparing import Sparing
 
-GROUP = "doors"
+GROUP = "doors"  # its worker looks for faces; that of any other group reads plates
 LATE = 5.0  # seconds after which a candidate is of no use
 START_WITHIN = 60.0  # seconds a worker may take to load its models
 PER_FILE = 5.0  # seconds an enrolment may take a picture
@@ -89,7 +90,10 @@ class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VisionClient:
-    """The one client of a daemon. Callbacks are called from the loop and must not raise or wait."""
+    """A daemon's client of one group. Callbacks are called from the loop and must not raise or wait.
+
+    The group "doors" looks for faces; with `lanes` (lane -> camera) and no doors, another group's worker reads plates.
+    """
 
     def __init__(
         self,
@@ -102,17 +106,22 @@ class VisionClient:
         on_candidates: Callable[[Candidates], None],
         on_presence: Callable[[Presence], None],
         note: Callable[[Event], None],
+        lanes: Mapping[str, str] | None = None,
+        on_plate: Callable[[PlateRead], None] = lambda _read: None,
+        group: str = GROUP,
         worker: Sequence[str] = (sys.executable, "-m", "gateway.vision.worker"),
         silent: float = protocol.SILENT,
     ) -> None:
         self._vision, self._run_dir, self._clock, self._note = vision, run_dir, clock, note
-        self._on_candidates, self._on_presence = on_candidates, on_presence
-        self._settings = settings.Settings.of(GROUP, vision, cameras, doors)
+        self._on_candidates, self._on_presence, self._on_plate = on_candidates, on_presence, on_plate
+        self._group = group
+        self._settings = settings.Settings.of(group, vision, cameras, doors, lanes)
         self._encoded = settings.encode(self._settings)
-        self._settings_path = run_dir / f"vision-{GROUP}.json"
+        self._settings_path = run_dir / f"vision-{group}.json"
         self._galleries_path = run_dir / "galleries"
         self.enrol_path = run_dir / "enrol"  # where reference pictures are put for the worker to read
-        self._socket = run_dir / "vision.sock"
+        of_group = "" if group == GROUP else f"-{group}"
+        self._socket = run_dir / f"vision{of_group}.sock"
         self._session: Session | None = None
         self._heartbeat: tuple[float, Heartbeat] | None = None
         self._published: dict[str, protocol.Gallery] = {}
@@ -133,10 +142,10 @@ class VisionClient:
             unfit=self._unfit,
             silent=silent,
         )
-        arguments = ("--socket", str(self._socket), "--group", GROUP, "--settings", str(self._settings_path))
+        arguments = ("--socket", str(self._socket), "--group", group, "--settings", str(self._settings_path))
         self._child = Child(
             [*worker, *arguments],
-            run_dir / "vision-notify.sock",
+            run_dir / f"vision{of_group}-notify.sock",
             self._child_told,
             silent=silent,
             start_within=START_WITHIN,
@@ -184,7 +193,7 @@ class VisionClient:
 
     def _came(self, session: Session) -> bool:
         hello = session.hello
-        if hello.protocol != protocol.PROTOCOL or hello.group != GROUP:
+        if hello.protocol != protocol.PROTOCOL or hello.group != self._group:
             log.warning("a worker of group %s with protocol %d was sent away", hello.group, hello.protocol)
             return False
         if self._session is not None:
@@ -232,7 +241,7 @@ class VisionClient:
 
     def _tell_stopped(self, why: str) -> None:
         if (untold := self._sparing.allow("stopped", self._clock.now().mono)) is not None:
-            self._note(VisionStopped(group=GROUP, why=why[:200], untold=untold))
+            self._note(VisionStopped(group=self._group, why=why[:200], untold=untold))
 
     def _hear(self, session: Session, message: FromWorker) -> None:
         if session is not self._session:
@@ -244,6 +253,13 @@ class VisionClient:
                     self._late += 1
                 else:
                     self._on_candidates(message)
+            case PlateRead():
+                if message.camera != self._settings.lanes.get(message.lane):
+                    raise Garbage(f"camera {message.camera!r} does not watch lane {message.lane!r}")
+                if abs(self._clock.now().mono - message.at) > LATE:
+                    self._late += 1
+                else:
+                    self._on_plate(message)
             case Presence():
                 self._check(message.camera)
                 self._on_presence(message)
@@ -381,6 +397,7 @@ class VisionClient:
         hello, (at, heartbeat) = self._session.hello, self._heartbeat
         return msgspec.structs.replace(
             known,
+            engine=hello.engine,
             detector=hello.detector,
             version=hello.version,
             models=hello.models,

@@ -1,6 +1,6 @@
 """The worker's side of the socket: connect, say Hello, send what waits, hear what the daemon says.
 
-At most WAITING messages wait for the daemon to read. When one more comes, the oldest candidates give
+At most WAITING messages wait for the daemon to read. When one more comes, the oldest candidates or plates give
 way (a face of seconds ago opens nothing), then the oldest sign of presence or heartbeat; an enrolment's
 answer never does. What waits when the connection ends is thrown away: the next daemon knows nothing
 of it.
@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import assert_never
 
 from gateway.vision import protocol
-from gateway.vision.protocol import Candidates, Enrolled, Exit, Garbage, Heartbeat, Hello, Message, Presence, Welcome
+from gateway.vision.protocol import (
+    Candidates,
+    Enrolled,
+    Exit,
+    Garbage,
+    Heartbeat,
+    Hello,
+    Message,
+    PlateRead,
+    Presence,
+    Welcome,
+)
 
 WAITING = 4
 PATIENCE = 5.0  # seconds for the daemon's Welcome
@@ -43,7 +54,7 @@ class Outbox:
     def put(self, message: Message) -> None:
         if isinstance(message, Heartbeat):
             self._forget(Heartbeat)  # an old one says nothing that the new one does not
-        for kind in (Candidates, Presence, Heartbeat):
+        for kind in (Candidates, PlateRead, Presence, Heartbeat):
             if len(self._waiting) < WAITING:
                 break
             self.dropped += self._forget(kind)
@@ -170,7 +181,7 @@ class Link:
                 raise Finished(Exit.DONE, "the daemon said stop")
             case protocol.Welcome():
                 raise Garbage("a second Welcome")
-            case Hello() | Heartbeat() | Candidates() | Presence() | Enrolled():
+            case Hello() | Heartbeat() | Candidates() | PlateRead() | Presence() | Enrolled():
                 raise Garbage("the daemon spoke as a worker")
             case _:
                 assert_never(message)

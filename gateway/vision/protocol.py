@@ -91,6 +91,24 @@ class Candidates(Message, frozen=True, kw_only=True, tag="candidates"):
     quality: Share  # the lowest of the pooled frames
 
 
+class PlateCandidate(msgspec.Struct, frozen=True, kw_only=True):
+    plate: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]  # in normal form
+    log_p: Annotated[float, msgspec.Meta(ge=-1000, le=0.001)]  # natural logarithm of its probability
+
+
+class PlateRead(Message, frozen=True, kw_only=True, tag="plate_read"):
+    """One plate before a lane's camera, read in its newest frames (`gateway/lanes/plates.py` says what it means)."""
+
+    camera: Name
+    lane: Name
+    track: Whole
+    readings: Annotated[tuple[PlateCandidate, ...], msgspec.Meta(min_length=1, max_length=8)]  # likeliest first
+    margin: Annotated[float, msgspec.Meta(ge=0)] | None  # logarithms between the first and the second; None: no second
+    frames: Whole  # how many were read
+    votes: Whole  # how many of them have this best
+    at: float  # monotonic seconds of the newest frame
+
+
 class Presence(Message, frozen=True, kw_only=True, tag="presence"):
     """Somebody is (or is no longer) before the camera; how bright the picture is (0..1)."""
 
@@ -143,7 +161,7 @@ class Stop(Message, frozen=True, kw_only=True, tag="stop"):
     """Finish and exit 0."""
 
 
-FromWorker = Hello | Heartbeat | Candidates | Presence | Enrolled
+FromWorker = Hello | Heartbeat | Candidates | PlateRead | Presence | Enrolled
 FromDaemon = Welcome | Gallery | Enrol | Stop
 
 _encoder = msgspec.json.Encoder()

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, schema.Camera]
     doors: dict[str, str]  # door -> camera
     vision: schema.Vision
+    lanes: dict[str, str] = {}  # lane -> camera; a group has doors or lanes
 
     @staticmethod
     def of(
@@ -31,11 +32,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         vision: schema.Vision,
         cameras: Mapping[str, schema.Camera],
         doors: Mapping[str, schema.Door],
+        lanes: Mapping[str, str] | None = None,
     ) -> Settings:
-        """The settings of the group that watches every door with a camera."""
+        """The settings of a group: every door with a camera, and the lanes (lane -> camera)."""
         watched = {name: door.camera for name, door in doors.items() if door.camera and door.face != "off"}
-        used = {name: camera for name, camera in cameras.items() if name in watched.values()}
-        return Settings(group=group, cameras=used, doors=watched, vision=vision)
+        read = dict(lanes or {})
+        looked = {*watched.values(), *read.values()}
+        used = {name: camera for name, camera in cameras.items() if name in looked}
+        return Settings(group=group, cameras=used, doors=watched, vision=vision, lanes=read)
 
 
 def encode(settings: Settings) -> bytes:

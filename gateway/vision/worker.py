@@ -19,7 +19,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,16 +32,14 @@ from drivers.interfaces import CameraDriver
 from gateway import __version__
 from gateway.config import schema
 from gateway.vision import process, protocol
-from gateway.vision.enrolment import Enroller
 from gateway.vision.link import Finished, Link
-from gateway.vision.observe import Galleries, Health, Observer
-from gateway.vision.protocol import Candidate, Enrol, Exit, Gallery, Heartbeat, Hello
+from gateway.vision.observe import Health
+from gateway.vision.part import FacePart, Part
+from gateway.vision.protocol import Enrol, Exit, Gallery, Hello
 from gateway.vision.settings import Settings, read
 
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
-    from gateway.vision.computing import Computing
-    from gateway.vision.engine import Vector
 
 REOPEN_FIRST, REOPEN_LONGEST = 0.5, 10.0  # seconds before a camera that failed is tried again
 log = logging.getLogger("loumen.vision")
@@ -55,23 +53,20 @@ def open_camera(settings: schema.Camera) -> CameraDriver:
 
 
 class Worker:
-    """One process's cameras, galleries and link."""
+    """One process's cameras, what it computes, and its link."""
 
-    def __init__(self, settings: Settings, digest: str, socket: Path, computing: Computing) -> None:
-        self._settings, self._computing = settings, computing
-        self._galleries = Galleries(computing.engine.space, computing.compare)
-        self._enroller = Enroller(computing.engine, computing.refusal, computing.load_picture, self._alike)
+    def __init__(self, settings: Settings, digest: str, socket: Path, part: Part) -> None:
+        self._settings, self._part = settings, part
         self._tasks: asyncio.TaskGroup | None = None
-        self._enrolling: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
         self._taps: dict[str, set[asyncio.Queue[Frame]]] = {name: set() for name in settings.cameras}
-        engine = computing.engine
         hello = Hello(
             protocol=protocol.PROTOCOL,
             group=settings.group,
             version=__version__,
-            engine=settings.vision.engine,
-            detector=engine.detector,
-            models=dict(engine.models),
+            engine=part.engine,
+            detector=part.detector,
+            models=dict(part.models),
             pid=os.getpid(),
         )
         self._link = Link(socket, hello, digest, self._heard, self._lost)
@@ -80,18 +75,7 @@ class Worker:
             name: Health(name, live=isinstance(conf, schema.V4l2Camera | schema.RtspCamera))
             for name, conf in settings.cameras.items()
         }
-        self._observers = {
-            name: Observer(
-                name,
-                [door for door, its in settings.doors.items() if its == name],
-                engine,
-                self._galleries,
-                self._link.outbox.put,
-                numbers,
-                pool=settings.vision.pooled_frames,
-            )
-            for name in settings.cameras
-        }
+        self._eyes = {name: part.eye(name, self._link.outbox.put, numbers) for name in settings.cameras}
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(settings.cameras)), thread_name_prefix="read")
 
     async def run(self) -> None:
@@ -110,7 +94,7 @@ class Worker:
     # --- cameras
 
     async def _watch(self, name: str, conf: schema.Camera) -> None:
-        loop, health, observer = asyncio.get_running_loop(), self._health[name], self._observers[name]
+        loop, health, eye = asyncio.get_running_loop(), self._health[name], self._eyes[name]
         driver, pause = open_camera(conf), REOPEN_FIRST
         while True:
             try:
@@ -124,12 +108,12 @@ class Worker:
                 health.failed("the recording has ended", time.monotonic(), shown_for=float("inf"))
                 return
             pause, now = REOPEN_FIRST, time.monotonic()
-            observer.see(frame, now)
-            health.saw(now, observer.watch.frozen_for(now))
+            eye.see(frame, now)
+            health.saw(now, eye.watch.frozen_for(now))
             for tap in self._taps[name]:
                 if not tap.full():
                     tap.put_nowait(frame)
-            await asyncio.sleep(max(0.001, observer.pause(now) - (time.monotonic() - now)))
+            await asyncio.sleep(max(0.001, eye.pause(now) - (time.monotonic() - now)))
 
     async def _frames(self, camera: str, seconds: float) -> AsyncIterator[Frame]:
         """A camera's frames for so long."""
@@ -150,31 +134,21 @@ class Worker:
     # --- the daemon
 
     def _heard(self, message: Gallery | Enrol) -> None:
-        if isinstance(message, Gallery):
-            self._galleries.take(message.door, message.generation, message.path, message.sha256)
+        answer = self._part.hear(message, self._frames)
+        if answer is None:
             return
         assert self._tasks is not None
-        task = self._tasks.create_task(self._enrol(message))  # a picture that breaks the engine ends the worker
-        self._enrolling.add(task)
-        task.add_done_callback(self._enrolling.discard)
+        task = self._tasks.create_task(self._tell(answer))  # a picture that breaks the engine ends the worker
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     def _lost(self) -> None:
-        self._galleries.forget()
-        for task in self._enrolling:
+        self._part.forget()
+        for task in self._answering:
             task.cancel()
 
-    async def _enrol(self, request: Enrol) -> None:
-        self._link.outbox.put(await self._enroller.answer(request, self._frames(request.camera, request.seconds)))
-
-    def _alike(self, vector: Vector, person: str) -> Candidate | None:
-        """The nearest other person of any door's gallery, if she would be taken for this one."""
-        near = [
-            (distance, other)
-            for compared in self._galleries.values()
-            for other, distance in compared.nearest(vector)
-            if other != person and distance < compared.threshold
-        ]
-        return Candidate(person=min(near)[1], distance=float(min(near)[0])) if near else None
+    async def _tell(self, answer: Coroutine[None, None, protocol.Message]) -> None:
+        self._link.outbox.put(await answer)
 
     async def _beat(self) -> None:
         ceiling = self._settings.vision.ceiling_mb * 1024
@@ -184,18 +158,9 @@ class Worker:
                 raise Finished(Exit.CEILING, f"{resident // 1024} MB are more than {ceiling // 1024} MB")
             process.notify("WATCHDOG=1")
             if self._link.connected:
-                self._link.outbox.put(self._heartbeat(resident, now))
+                cameras = tuple(health.tell(now) for health in self._health.values())
+                self._link.outbox.put(self._part.heartbeat(cameras, resident))
             await asyncio.sleep(protocol.HEARTBEAT)
-
-    def _heartbeat(self, resident: int, now: float) -> Heartbeat:
-        return Heartbeat(
-            cameras=tuple(health.tell(now) for health in self._health.values()),
-            resident_kb=resident,
-            generations={door: compared.generation for door, compared in self._galleries.items()},
-            thresholds={door: compared.threshold for door, compared in self._galleries.items()},
-            people={door: compared.people for door, compared in self._galleries.items()},
-            problems=tuple(self._galleries.problems.values()),
-        )
 
 
 def _first(group: BaseExceptionGroup[Finished]) -> Finished:
@@ -206,14 +171,19 @@ def _first(group: BaseExceptionGroup[Finished]) -> Finished:
     return error
 
 
-def load_computing(settings: Settings) -> Computing:
-    """The real engine. Imported here: a worker that cannot read its settings needs none of it."""
+def load_part(settings: Settings) -> Part:
+    """What this group computes. Imported here: a worker that cannot read its settings needs none of it."""
+    if settings.lanes:
+        from gateway.vision import plates
+        from gateway.vision.plates.part import PlatePart
+
+        return PlatePart(settings, plates.load())
     from gateway.vision.computing import load
 
-    return load(settings)
+    return FacePart(settings, load(settings))
 
 
-def main(argv: Sequence[str] | None = None, load: Callable[[Settings], Computing] = load_computing) -> Exit:
+def main(argv: Sequence[str] | None = None, load: Callable[[Settings], Part] = load_part) -> Exit:
     """Run until finished; returns the exit code."""
     arguments = _arguments(argv)
     logging.basicConfig(level=logging.INFO, format="vision: %(message)s", stream=sys.stderr)
@@ -229,12 +199,12 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Settings], Computing
         log.error("these are the settings of group %s, not of %s", settings.group, arguments.group)
         return Exit.SETTINGS
     try:
-        computing = load(settings)
+        part = load(settings)
     except LoumenError as error:
         log.error("%s", error.render())
         return Exit.MODELS
     try:
-        asyncio.run(Worker(settings, digest, Path(arguments.socket), computing).run())
+        asyncio.run(Worker(settings, digest, Path(arguments.socket), part).run())
     except Finished as finished:
         log.warning("ends: %s", finished)
         return finished.code

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from gateway.vision import worker
-from gateway.vision.computing import Computing
 from gateway.vision.engine import Face, Frame
+from gateway.vision.part import FacePart
 from gateway.vision.settings import Settings
 from tests.vision.double import DoubleEngine, computing
 
@@ -37,8 +37,8 @@ class Misbehaving(DoubleEngine):
         return super().find(frame)
 
 
-def load(settings: Settings) -> Computing:
-    return computing(Misbehaving())
+def load(settings: Settings) -> FacePart:
+    return FacePart(settings, computing(Misbehaving()))
 
 
 def speak_garbage(path: str) -> None:

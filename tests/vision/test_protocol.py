@@ -55,6 +55,21 @@ FROM_WORKER: st.SearchStrategy[Message] = st.one_of(
         at=NUMBER,
         quality=SHARE,
     ),
+    st.builds(
+        protocol.PlateRead,
+        camera=NAME,
+        lane=NAME,
+        track=WHOLE,
+        readings=st.lists(
+            st.builds(protocol.PlateCandidate, plate=st.text(min_size=1, max_size=16), log_p=st.floats(-1000, 0)),
+            min_size=1,
+            max_size=8,
+        ).map(tuple),
+        margin=st.none() | st.floats(0, 1000),
+        frames=WHOLE,
+        votes=WHOLE,
+        at=NUMBER,
+    ),
     st.builds(protocol.Presence, camera=NAME, present=st.booleans(), brightness=SHARE, at=NUMBER),
     st.builds(
         protocol.Enrolled,
