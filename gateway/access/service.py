@@ -14,7 +14,7 @@ from gateway.access import events
 from gateway.access.commands import DoorView
 from gateway.access.decision import Snapshot
 from gateway.access.faces import FaceDesk
-from gateway.access.inputs import RETRY, SOURCES, Wire
+from gateway.access.inputs import SOURCES, wire_of
 from gateway.access.outputs import DoorOutputs
 from gateway.access.rules import lock as lock_rules
 from gateway.access.rules import passage as passage_rules
@@ -41,6 +41,7 @@ from gateway.journal.event import Event
 from gateway.lines import Lines
 from gateway.machine import Inbox, Machine, UnknownInput, drive
 from gateway.vision.protocol import Candidates, Presence
+from gateway.wire import RETRY
 
 TICK = 1.0  # seconds between proofs of life, and between looks at levels whose edges may be lost
 LIGHT_SOURCES = {"presence": 4, "passage": 2}
@@ -67,7 +68,7 @@ class DoorService:
         self.outputs = DoorOutputs(door, config, lines, note, self._line_fault)
         fitted = {"fire": config.fire, "exit_button": config.exit_button, "contact": config.contact}
         self._wires = {
-            name: Wire(door, name, conf, lines, self._inbox.put) for name, conf in fitted.items() if conf is not None
+            name: wire_of(door, name, conf, lines, self._inbox.put) for name, conf in fitted.items() if conf is not None
         }
         self._faces = FaceDesk(door, needed_frames)
         self.door = self._restored(clock.now(), frozenset())
