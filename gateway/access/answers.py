@@ -12,11 +12,11 @@ from gateway.access.decision import REASONS, may_pass
 from gateway.access.rules.door import Answer, Grant, Order
 from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
+from gateway.asked import ANSWER_WITHIN
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler
 from gateway.errors import LineGone, N_, NotFound, Refused
 
-ANSWER_WITHIN = 2.0  # seconds; the machine's queue is empty within milliseconds, or something is very wrong
 CLICKS, CLICK = 3, 0.1  # a relay's armature needs about 10 ms; 100 ms is heard, and too short for most leaves
 
 
@@ -53,7 +53,7 @@ class Doors:
 
     async def open(self, command: c.OpenDoor, actor: Actor) -> c.OpenResult:
         door = self._door(command.door)
-        token, waiting = door.outputs.ask()
+        token, waiting = door.outputs.asked.ask()
         grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=command.reason, token=token)
         door.put("command", grant)
         answer = await self._answer(command.door, waiting)
@@ -115,7 +115,7 @@ class Doors:
                 raise Refused(
                     N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._modes_path)
                 ) from error
-        token, waiting = door.outputs.ask()
+        token, waiting = door.outputs.asked.ask()
         door.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
         await self._answer(command.door, waiting)
         return c.ModeResult(door=command.door, mode=mode.value)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from drivers.interfaces import OutputLine
@@ -19,6 +18,7 @@ from gateway.access.rules.door import (
     Show,
     Unlock,
 )
+from gateway.asked import Asked
 from gateway.config import schema
 from gateway.errors import DriverError
 from gateway.journal.event import Event
@@ -53,8 +53,7 @@ class DoorOutputs:
         self.lock: OutputLine | None = None
         self._lamps: dict[str, OutputLine] = {}
         self.light: OutputLine | None = None
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._tokens = 0
+        self.asked = Asked[Answer]()
 
     def claim(self) -> None:
         """Claim every output at rest; what cannot be had is reported, not raised."""
@@ -88,16 +87,7 @@ class DoorOutputs:
             case Note(event):
                 self._note(event)
             case Answer(token):
-                waiting = self._waiting.pop(token, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(effect)
-
-    def ask(self) -> tuple[int, asyncio.Future[Answer]]:
-        """A token for an input whose answer somebody waits for."""
-        self._tokens += 1
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[self._tokens] = future
-        return self._tokens, future
+                self.asked.answer(token, effect)
 
     def show(self, what: str) -> None:
         """Tell the person at the door."""

@@ -1,0 +1,31 @@
+"""Who waits for a machine's answer: a token travels with the input and comes back with the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar
+
+AnswerT = TypeVar("AnswerT")
+
+ANSWER_WITHIN = 2.0  # seconds; a machine's queue is empty within milliseconds, or something is very wrong
+
+
+class Asked(Generic[AnswerT]):
+    """The open questions to one machine."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, asyncio.Future[AnswerT]] = {}
+        self._tokens = 0
+
+    def ask(self) -> tuple[int, asyncio.Future[AnswerT]]:
+        """A token for an input whose answer somebody waits for."""
+        self._tokens += 1
+        future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
+        self._waiting[self._tokens] = future
+        return self._tokens, future
+
+    def answer(self, token: int, answer: AnswerT) -> None:
+        """Tell who waits under `token`; nobody may, by now."""
+        waiting = self._waiting.pop(token, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
