@@ -154,7 +154,7 @@ class SerialPort:
 
 def _open(device: str, settings: Settings) -> serial.Serial:
     try:
-        return serial.Serial(
+        opened = serial.Serial(
             device,
             settings.baud,
             parity=PARITIES[settings.parity],
@@ -165,18 +165,17 @@ def _open(device: str, settings: Settings) -> serial.Serial:
         )
     except (serial.SerialException, termios.error, OSError) as error:
         raise _refusal(device, settings, error) from error
+    if settings.parity != "none" and not termios.tcgetattr(opened.fileno())[2] & termios.PARENB:
+        opened.close()
+        raise _no_parity(device, settings)
+    return opened
 
 
 def _refusal(device: str, settings: Settings, error: Exception) -> BusGone:
     """Why a port cannot be opened, in words. pyserial wraps some errors and lets others through."""
     number = error.args[0] if error.args and isinstance(error.args[0], int) else getattr(error, "errno", None)
-    if number == errno.EINVAL and settings.parity != "none" and not os.path.realpath(device).startswith("/dev/tty"):
-        return BusGone(
-            N_("the port {device} knows no parity {parity}: it is a pseudo-terminal"),
-            mend=N_('parity = "none" for a pseudo-terminal; a real adapter takes it'),
-            device=device,
-            parity=settings.parity,
-        )
+    if number == errno.EINVAL and settings.parity != "none":
+        return _no_parity(device, settings)
     what, mend = {
         errno.ENOENT: (N_("there is no port {device}"), N_("plug the adapter in; 'loumen meter scan' lists the ports")),
         errno.EACCES: (N_("no permission for the port {device}"), N_("put the user into the group dialout")),
@@ -184,3 +183,13 @@ def _refusal(device: str, settings: Settings, error: Exception) -> BusGone:
         errno.EAGAIN: (N_("the port {device} is in use by somebody else"), N_("end the other program")),
     }.get(number or 0, (N_("the port {device} cannot be opened: {problem}"), ""))
     return BusGone(what, mend=mend, device=device, problem=str(error))
+
+
+def _no_parity(device: str, settings: Settings) -> BusGone:
+    """A pseudo-terminal knows none: glibc says EINVAL when it is asked the first time, and nothing afterwards."""
+    return BusGone(
+        N_("the port {device} knows no parity {parity}: it is a pseudo-terminal"),
+        mend=N_('parity = "none" for a pseudo-terminal; a real adapter takes it'),
+        device=device,
+        parity=settings.parity,
+    )

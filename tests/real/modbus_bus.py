@@ -1,0 +1,99 @@
+"""A bus of meters on a pseudo-terminal: libmodbus at its far end (modbus_peer.c), socat for the wire."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+SOURCE = Path(__file__).with_name("modbus_peer.c")
+HEADER = Path("/usr/include/modbus/modbus.h")
+WITHIN = 10.0
+
+
+def missing() -> str:
+    """Why there can be no such bus here; empty when there can."""
+    lacking = [part for part in ("gcc", "socat") if shutil.which(part) is None]
+    if not HEADER.exists():
+        lacking.append("libmodbus-dev")
+    return f"no {', '.join(lacking)}: install the packages of tests/real/debian-packages.txt" if lacking else ""
+
+
+def build(folder: Path) -> Path:
+    """The peer's program."""
+    program = folder / "modbus_peer"
+    flags = ["-O2", "-Wall", "-Wextra", "-Werror", f"-I{HEADER.parent}"]
+    subprocess.run(["gcc", *flags, "-o", str(program), str(SOURCE), "-lmodbus"], check=True, timeout=60)
+    return program
+
+
+class ModbusBus:
+    """`port` is what the box opens. `baud` imposes the time of a wire of 11 bits a character."""
+
+    def __init__(self, program: Path, folder: Path, baud: int = 0, port: str = "ttyUSB0") -> None:
+        self._program, self._folder, self._baud = program, folder, baud
+        self.port = folder / port
+        self._wire: subprocess.Popen[bytes] | None = None
+        self._peer: subprocess.Popen[str] | None = None
+        self._meters: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    def meter(self, unit: int, kind: str = "good", registers: dict[int, int] | None = None) -> None:
+        """A meter, or what it is now. Kinds: modbus_peer.c."""
+        words = [f"{address}={value}" for address, value in (registers or {}).items()]
+        line = " ".join([str(unit), kind, *words])
+        self._meters.append(line)
+        self._tell(line)
+
+    def plug(self, port: str = "") -> None:
+        """The adapter is plugged in, perhaps under another name."""
+        if port:
+            self.port = self._folder / port
+        far = self._folder / "far"
+        ends = [f"pty,raw,echo=0,link={end}" for end in (self.port, far)]
+        self._wire = subprocess.Popen(["socat", *ends], stderr=subprocess.DEVNULL)
+        until = time.monotonic() + WITHIN
+        while not (self.port.exists() and far.exists()):
+            assert time.monotonic() < until, "no pseudo-terminals"
+            time.sleep(0.01)  # socat says nothing when they are there
+        self._peer = subprocess.Popen(
+            [str(self._program), str(far), str(self._baud), "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._peer.stdout is not None
+        assert self._peer.stdout.readline() == "listening\n"
+        for line in self._meters:
+            self._tell(line)
+
+    def unplug(self) -> None:
+        for process in (self._wire, self._peer):
+            if process is not None:
+                process.kill()
+                process.wait(WITHIN)
+        if self._peer is not None:
+            for pipe in (self._peer.stdin, self._peer.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:
+                        continue
+        self._wire = self._peer = None
+        for end in (self.port, self._folder / "far"):
+            if end.is_symlink():
+                os.unlink(end)  # noqa: PTH108  (a link whose target is gone)
+
+    def _tell(self, line: str) -> None:
+        if self._peer is not None and self._peer.stdin is not None:
+            self._peer.stdin.write(line + "\n")
+            self._peer.stdin.flush()
