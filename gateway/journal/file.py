@@ -192,11 +192,11 @@ class JournalFile:
         ((pages,),) = await self._writer.execute_fetchall("PRAGMA freelist_count")
         return int(pages)
 
-    async def close(self, *, clean: bool = False) -> None:
-        """Close both connections, whatever state they are in; `clean` marks the file as orderly left."""
+    async def close(self) -> None:
+        """Close both connections, whatever state they are in; the file is marked as orderly left if it can be."""
         try:
             await _close(self._reader)
-            if clean:
+            with suppress(sqlite3.Error, ValueError):
                 await self._writer.execute(tables.SET_META, ("open", "0"))
                 await self._writer.commit()
         finally:

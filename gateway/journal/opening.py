@@ -85,9 +85,10 @@ def host_fingerprint() -> str:
     return ""
 
 
-def inspect(path: Path) -> str:
+def inspect(path: Path, *, held: bool = False) -> str:
     """What is wrong with the file, in English; empty when it may be used (or does not exist yet).
 
+    `held` as for `quarantine.open_sound`.
     Raises sqlite3.Error or OSError when that cannot be found out now (I/O error, locked, no right).
     """
     size = path.stat().st_size if path.exists() else 0
@@ -102,14 +103,16 @@ def inspect(path: Path) -> str:
     try:
         with closing(sqlite3.connect(path, timeout=2.0, isolation_level=None)) as connection:
             connection.text_factory = tables.text
-            return _look_over(connection, size, known=witness_of(path) is not None, log_expected=has_log or restored)
+            return _look_over(
+                connection, size, known=witness_of(path) is not None, log_may_lack=has_log or restored or held
+            )
     except sqlite3.DatabaseError as error:
         if is_damage(error) or primary_code(error) == sqlite3.SQLITE_ERROR:  # e.g. no such table
             return str(error)
         raise
 
 
-def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_expected: bool) -> str:
+def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_may_lack: bool) -> str:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables_there,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if version == 0 and tables_there == 0:
@@ -120,7 +123,7 @@ def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_ex
             return str(verdict).splitlines()[0]
     for statement in tables.EVERY:  # compiled only: a column's name may be damaged too
         connection.execute("EXPLAIN " + statement, (None,) * tables.parameters(statement)).fetchall()
-    if not log_expected and connection.execute("SELECT 1 FROM meta WHERE key = 'open' AND value = '1'").fetchone():
+    if not log_may_lack and connection.execute("SELECT 1 FROM meta WHERE key = 'open' AND value = '1'").fetchone():
         return "the write-ahead log is missing"
     return _tail(connection)
 

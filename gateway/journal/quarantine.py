@@ -24,15 +24,17 @@ _APART = 8 * 1024 * 1024  # bytes from which on the salvage is a process of its 
 _KEPT = 3
 
 
-def open_sound(path: Path, box: str, host: str, note: Note, suspect: str = "") -> Opened:
+def open_sound(path: Path, box: str, host: str, note: Note, suspect: str = "", *, held: bool = False) -> Opened:
     """Open the journal; a damaged file (or one that is `suspect`) is set aside first.
+
+    `held`: this process had it open before and closed it, so its log may well be gone.
 
     Raises sqlite3.Error or OSError when the disk does not allow it now; call again later.
     """
     witness = opening.witness_of(path)
     if witness and witness.aside:
         _carry_out(path)
-    damage = suspect or opening.inspect(path)
+    damage = suspect or opening.inspect(path, held=held)
     if damage:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)

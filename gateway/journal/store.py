@@ -193,7 +193,7 @@ class Journal:
                 await asyncio.wait({task}, timeout=0.5)
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._writer.close(clean=not self._waiting)
+                await self._writer.close()
 
     async def retain(self, received: Position | None, now: Now) -> int:
         """Remove bodies that are older than `keep_days` or over `max_mb`; returns how many.
@@ -259,7 +259,9 @@ class Journal:
     async def _open(self, suspect: str) -> JournalFile:
         """Opens the file for the writer; a damaged one is set aside first. Raises sqlite3.Error, OSError."""
         host = opening.host_fingerprint() if self._host is None else self._host
-        opened = await asyncio.to_thread(quarantine.open_sound, self._path, self.box, host, self._noted, suspect)
+        opened = await asyncio.to_thread(
+            quarantine.open_sound, self._path, self.box, host, self._noted, suspect, held=self.head is not None
+        )
         file = await JournalFile.open(self._path, opened)
         if opened.damage:
             log.error("the journal was damaged (%s); it was set aside and a new epoch began", opened.damage)

@@ -29,7 +29,7 @@ from gateway.journal import opening
 from gateway.journal.event import Event, Importance
 from gateway.journal.events import DropReason, JournalDropped
 from gateway.journal.file import JournalFile
-from gateway.journal.rows import Noted, Position, Stored, iso, number_of, place, seal, seq_of
+from gateway.journal.rows import Chain, Noted, Position, Stored, iso, number_of, place, seal, seq_of
 from gateway.journal.waiting import Drops, Entry, Waiting
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Writer:
         self._writing_since: float | None = None
         self._turn = asyncio.Lock()  # one user of the writing connection at a time
         self._suspect = ""
-        self._ambiguous: list[Stored] = []  # a group whose commit failed and which a reopened file may hold
+        self._ambiguous: tuple[list[Stored], Chain] | None = None  # a group whose commit failed, and its end
         self.file: JournalFile | None = None
         self.failures = 0
         self.problem = N_("not started yet")
@@ -145,16 +145,16 @@ class Writer:
                 return False
         return True
 
-    async def close(self, *, clean: bool) -> None:
+    async def close(self) -> None:
         async with self._turn:
-            await self._let_go(clean=clean)
+            await self._let_go()
 
-    async def _let_go(self, *, clean: bool) -> None:
+    async def _let_go(self) -> None:
         if self.file:
             file, self.file = self.file, None
             self._bytes_before += file.bytes_written
             with suppress(sqlite3.Error, ValueError):
-                await file.close(clean=clean)
+                await file.close()
 
     async def _gather(self) -> None:
         if self._drops and not self._waiting:
@@ -197,10 +197,12 @@ class Writer:
     async def _reconciled(self, entries: list[Entry]) -> JournalFile:
         """The open file. Entries of a commit that failed and yet is found in it are acknowledged and removed."""
         file = await self._opened()
-        ambiguous, self._ambiguous = self._ambiguous, []
-        if ambiguous and await file.holds(ambiguous[-1]):
-            self._acknowledge(file, entries, ambiguous)
-            bodies = {id(row[8]) for row in ambiguous}
+        (rows, end), self._ambiguous = self._ambiguous or ([], file.chain), None
+        if rows and await file.holds(rows[-1]):
+            if end.epoch == file.chain.epoch and end.seq > file.chain.seq:
+                file.chain = end
+            self._acknowledge(file, entries, rows)
+            bodies = {id(row[8]) for row in rows}
             entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
         return file
 
@@ -213,7 +215,7 @@ class Writer:
                 rows.append(chain.link(entry.noted))
                 if count % _TURN == 0:
                     await asyncio.sleep(0)
-            self._ambiguous = rows
+            self._ambiguous = rows, chain
             await file.commit(
                 rows,
                 [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
@@ -221,7 +223,7 @@ class Writer:
             )
         finally:
             self._writing_since = None
-        self._ambiguous = []
+        self._ambiguous = None
         file.chain = chain
         self.failures, self.problem, self.facts = 0, "", {}
         self._acknowledge(file, entries, rows)
@@ -264,7 +266,7 @@ class Writer:
 
     async def _opened(self) -> JournalFile:
         if self._suspect:
-            await self._let_go(clean=False)
+            await self._let_go()
         if self.file is None:
             self.file = await self._open(self._suspect)
             self._suspect = ""
@@ -283,7 +285,7 @@ class Writer:
             self.problem, self.facts = N_("the disk is full"), {}
             await self._relieve()
         elif self.file and (self._suspect or self.failures >= FAILURES_DOWN):
-            await self._let_go(clean=False)
+            await self._let_go()
 
     def _note_damage(self, error: sqlite3.Error | OSError) -> None:
         if isinstance(error, sqlite3.Error) and (
