@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.lanes.plates import Reading
 from gateway.vision.engine import Frame
 from gateway.vision.plates.detector import Detector, Found
-from gateway.vision.plates.recogniser import Recogniser, straight
+from gateway.vision.plates.recogniser import Recogniser, in_one_row, straight, two_rows
 from gateway.vision.track import association
 
 SIDES = (640, 960, 1600)  # pixels of the longer side, looked at in turn
@@ -61,6 +61,10 @@ class PlateReader:
 
     def _read(self, frame: Frame, found: Sequence[Found]) -> list[Seen]:
         readings = self._recogniser.read([straight(frame, one.corners) for one in found])
+        high = [at for at, one in enumerate(found) if two_rows(one.corners)]
+        again = self._recogniser.read([in_one_row(frame, found[at].corners) for at in high])
+        for at, reading in zip(high, again, strict=True):
+            readings[at] = max(readings[at], reading, key=lambda each: each.log_p)
         return [Seen(one.box, one.score, reading) for one, reading in zip(found, readings, strict=True)]
 
 
