@@ -30,6 +30,7 @@ TEXTS: Final[dict[str, str]] = {
     "Site.language": "What the box speaks where nobody's locale says otherwise.",
     "Box.name": "The box's name: in `status`, at the desk, in its certificate.",
     "Box.board": "Lets `config check` know which chip and which drivers fit.",
+    "Box.clock_chip": "A clock chip with a battery is fitted and may be believed before the network says the time.",
     "Box.state": "Databases, keys, the last good configuration. Kept; on the SD card.",
     "Box.run": "Socket, gallery files, pins. Emptied at each start of the machine; on tmpfs.",
     "Output.driver": "`gpio_chardev` on a box; `gpio_rpi` for older images; `simulated` moves nothing.",

@@ -22,8 +22,9 @@ FOLDER: Final = Path(__file__).parent
 LOCALES: Final[dict[Language, str]] = {"zh": "zh_CN", "en": "en"}
 
 OWN_NAMES: Final = frozenset(
-    """box broker bus camera chip command community device door driver engine field file folder given_name holder host id
-    key line lines meter model name names near noun option other part path person profile role service site unit user zone""".split()
+    """box broker bus camera chip command community device door driver engine field file folder given_name
+    holder host id key line lines meter model name names near noun option other part path person profile
+    role service site unit user zone""".split()
 )
 
 _spoken: list[Language] = ["en"]
