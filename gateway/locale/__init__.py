@@ -23,7 +23,7 @@ LOCALES: Final[dict[Language, str]] = {"zh": "zh_CN", "en": "en"}
 
 OWN_NAMES: Final = frozenset(
     """box broker bus camera chip command community device door driver engine field file folder given_name
-    holder host id key line lines meter model name names near noun option other part path person profile
+    holder host id key lane line lines meter model name names near noun option other part path person profile
     role service site unit user zone""".split()
 )
 
