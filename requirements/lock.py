@@ -16,7 +16,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COMPILED = ("runtime", "demo", "dev", "build", "rpi-lgpio")  # each may lean on those before it
+COMPILED = ("runtime", "demo", "dev", "bench", "build", "rpi-lgpio")  # each may lean on those before it
 NO_DEPS = "no-deps"
 HEADER = "# Made from {name}.in by `make lock`. Change that file, not this one.\n"
 COMPILE = (

@@ -19,7 +19,7 @@ from gateway.vision.plates.detector import Floats, session
 WIDTH, HEIGHT = 202, 48
 BLANK = 0  # the network's class for nothing; its characters follow, and a space is the last
 _SAME = {"o": "O", "l": "1", "i": "1", "I": "1"}
-#: A plate of two rows (440 x 220 mm): where the upper one lies in 202 x 96, and how wide it is set before the lower one.
+#: A plate of two rows (440 x 220 mm): where the upper one lies in 202 x 96, how wide it is before the lower one.
 TWO_ROWS = 2.4
 UPPER, INNER, HEAD = (4, 37), (40, 162), 62
 
