@@ -103,7 +103,7 @@ def test_an_arm_that_does_not_arrive_is_told_and_not_closed() -> None:
 
 def test_both_limits_at_once_stop_a_falling_arm() -> None:
     b = bench(Motion.LOWERING)
-    assert b.give(Turn.CONTRADICTION) == (Act.STOP, Act.TELL_CONTRADICTION)
+    assert b.give(Turn.CONTRADICTION) == (Act.STOP,)
     assert b.arm.motion is Motion.FAULT
 
 
@@ -143,6 +143,36 @@ def test_only_sensors_that_say_so_make_it_free() -> None:
     )
 
 
+def test_a_pulse_that_was_withheld_leaves_it_up_until_it_is_free() -> None:
+    b = bench(Motion.UP)
+    b.arm = replace(b.arm, deadline=0.0)
+    b.wait(0)
+    assert b.give(Turn.WITHHELD) == ()
+    assert b.arm.motion is Motion.UP
+    b.wait(3600)
+    assert b.acts == [Act.CLOSE], "and not again"
+    b.give(Turn.FREED)
+    b.wait(1.1)
+    assert b.acts == [Act.CLOSE, Act.CLOSE]
+
+
+def test_what_failed_is_not_closed_by_the_clock() -> None:
+    b = bench(Motion.FAULT)
+    b.give(Turn.AT_TOP)
+    b.wait(3600)
+    assert b.acts == []
+    b.give(Turn.OCCUPIED, Turn.FREED)
+    b.wait(1.1)
+    assert b.acts == [Act.CLOSE]
+
+
+def test_a_grant_while_somebody_is_under_it_waits_for_the_next_one() -> None:
+    b = bench(Motion.UP)
+    b.give(Turn.OCCUPIED, Turn.RAISE, Turn.FREED)
+    b.wait(14)
+    assert b.acts == []
+
+
 TURNS = st.sampled_from([turn for turn in Turn if turn is not Turn.EXPIRED])
 
 
@@ -171,6 +201,8 @@ def test_it_never_comes_down_on_anybody(history: list[tuple[Turn, float, bool]],
             occupied = True
         elif turn is Turn.FREED:
             occupied = False
+        elif turn is Turn.WITHHELD:
+            occupied = True
         assert Act.CLOSE not in acts, "nothing but the deadline closes"
         if occupied:
             assert b.arm.motion is not Motion.LOWERING or not moving_down

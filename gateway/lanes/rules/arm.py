@@ -15,6 +15,11 @@ Theory of operation
 
     A closing pulse is given in UP only, by the deadline only, and only while `free`: that is the one
     row of this table that can hurt somebody. `keep_up` (fire, or an order to hold) forbids it too.
+    Who gives the pulse looks once more at the wires; where they say otherwise the pulse is WITHHELD,
+    and the arm is as it was: up, waiting until it is free.
+
+    An arm that is seen at the top after a FAULT stays there until it was used once: what failed is not
+    closed by the clock.
 """
 
 from __future__ import annotations
@@ -44,6 +49,7 @@ class Turn(Enum):
     AT_BOTTOM = auto()
     BETWEEN = auto()
     CONTRADICTION = auto()
+    WITHHELD = auto()  # the closing pulse was not given after all
     EXPIRED = auto()
 
 
@@ -57,7 +63,6 @@ class Act(Enum):
     TELL_LOWERED = auto()
     TELL_REVERSED = auto()
     TELL_LATE = auto()  # did not arrive in time
-    TELL_CONTRADICTION = auto()
     TELL_MOVED = auto()  # moved without an order
 
 
@@ -77,7 +82,8 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_TOP: Step(M.UP, (A.TELL_MOVED,)),
         T.AT_BOTTOM: Step(M.DOWN),
         T.BETWEEN: Step(M.LOST, (A.TELL_MOVED,)),
-        T.CONTRADICTION: Step(M.FAULT, (A.TELL_CONTRADICTION,)),
+        T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.DOWN),
     },
     M.RISING: {
         T.RAISE: Step(M.RISING),
@@ -87,7 +93,8 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_TOP: Step(M.UP, (A.TELL_RAISED,)),
         T.AT_BOTTOM: Step(M.RISING),
         T.BETWEEN: Step(M.RISING),
-        T.CONTRADICTION: Step(M.FAULT, (A.TELL_CONTRADICTION,)),
+        T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.RISING),
         T.EXPIRED: Step(M.FAULT, (A.STOP, A.TELL_LATE)),  # without limit switches: `Arm._arrived_by_time`
     },
     M.UP: {
@@ -98,7 +105,8 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_TOP: Step(M.UP),
         T.AT_BOTTOM: Step(M.DOWN, (A.TELL_MOVED,)),
         T.BETWEEN: Step(M.LOST, (A.TELL_MOVED,)),
-        T.CONTRADICTION: Step(M.FAULT, (A.TELL_CONTRADICTION,)),
+        T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.UP),
         T.EXPIRED: Step(M.LOWERING, (A.CLOSE,)),  # only while free: `Arm._may_close`
     },
     M.LOWERING: {
@@ -109,7 +117,8 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_TOP: Step(M.LOWERING),
         T.AT_BOTTOM: Step(M.DOWN, (A.TELL_LOWERED,)),
         T.BETWEEN: Step(M.LOWERING),
-        T.CONTRADICTION: Step(M.FAULT, (A.STOP, A.TELL_CONTRADICTION)),
+        T.CONTRADICTION: Step(M.FAULT, (A.STOP,)),
+        T.WITHHELD: Step(M.UP),
         T.EXPIRED: Step(M.FAULT, (A.STOP, A.TELL_LATE)),
     },
     M.LOST: {
@@ -120,7 +129,8 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_TOP: Step(M.UP),
         T.AT_BOTTOM: Step(M.DOWN),
         T.BETWEEN: Step(M.LOST),
-        T.CONTRADICTION: Step(M.FAULT, (A.TELL_CONTRADICTION,)),
+        T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.LOST),
     },
     M.FAULT: {
         T.RAISE: Step(M.RISING, (A.OPEN,)),
@@ -131,6 +141,7 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.AT_BOTTOM: Step(M.DOWN),
         T.BETWEEN: Step(M.FAULT),
         T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.FAULT),
     },
 }
 
@@ -167,7 +178,7 @@ class Arm:
         return after._timed(self, turn, now), step.acts
 
     def _free_after(self, turn: Turn) -> bool:
-        if turn is Turn.OCCUPIED:
+        if turn in (Turn.OCCUPIED, Turn.WITHHELD):
             return False
         return True if turn is Turn.FREED else self.free
 
@@ -196,8 +207,11 @@ class Arm:
         if self.motion is not Motion.UP:
             began = self.motion is not before.motion
             return replace(self, deadline=now + self.settings.travel if began else before.deadline, passed=False)
-        if before.motion is not Motion.UP or turn in (Turn.RAISE, Turn.LET_DOWN):
-            return replace(self, deadline=now + self.settings.stay_open)
+        if before.motion is not Motion.UP:
+            waits = self.free and before.motion is not Motion.FAULT
+            return replace(self, deadline=now + self.settings.stay_open if waits else None, passed=not self.free)
+        if turn in (Turn.RAISE, Turn.LET_DOWN):  # another vehicle may come after the one that is under it
+            return replace(self, deadline=now + self.settings.stay_open if self.free else None, passed=False)
         if turn is Turn.OCCUPIED:
             return replace(self, deadline=None, passed=True)
         if turn is Turn.FREED and not before.free:

@@ -1,0 +1,120 @@
+"""Answers the commands of lanes for all lanes of the box."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway import standing
+from gateway.asked import ANSWER_WITHIN
+from gateway.clock import Clock
+from gateway.command import Actor, Command, Handler
+from gateway.errors import LineGone, N_, NotFound, Refused
+from gateway.lanes import commands as c
+from gateway.lanes.decision import REASONS, may_pass_by_plate
+from gateway.lanes.rules.inputs import Answer, Grant, Mode, Order
+from gateway.lanes.service import LaneService
+
+
+class Lanes:
+    """All lanes of the box, by id."""
+
+    def __init__(self, lanes: Mapping[str, LaneService], modes_path: Path, clock: Clock) -> None:
+        self._lanes, self._modes_path, self._clock = lanes, modes_path, clock
+        self._saving = asyncio.Lock()
+
+    def handlers(self) -> dict[type[Command], Handler]:
+        """Command -> who answers it."""
+        return {
+            c.ListLanes: self.list_all,
+            c.ShowLane: self.show,
+            c.RaiseLane: self.raise_,
+            c.HoldLane: self.hold,
+            c.ReleaseLane: self.release,
+            c.ReadPlate: self.read,
+        }
+
+    def views(self) -> list[c.LaneView]:
+        return [lane.view() for lane in self._lanes.values()]
+
+    async def list_all(self, _command: c.ListLanes, _actor: Actor) -> dict[str, list[c.LaneView]]:
+        return {"lanes": self.views()}
+
+    async def show(self, command: c.ShowLane, _actor: Actor) -> c.LaneView:
+        return self._lane(command.lane).view()
+
+    async def raise_(self, command: c.RaiseLane, actor: Actor) -> c.RaiseResult:
+        lane = self._lane(command.lane)
+        if "open" in lane.outputs.missing:
+            raise LineGone(N_("the opening line of lane {lane} is not there"), lane=command.lane)
+        token, waiting = lane.outputs.asked.ask()
+        grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=command.reason, token=token)
+        lane.put("command", grant)
+        await self._answer(command.lane, waiting)
+        return c.RaiseResult(lane=command.lane, motion=lane.lane.arm.motion.name.lower())
+
+    async def hold(self, command: c.HoldLane, actor: Actor) -> c.ModeResult:
+        return await self._order(command, Mode.HELD, actor)
+
+    async def release(self, command: c.ReleaseLane, actor: Actor) -> c.ModeResult:
+        return await self._order(command, Mode.NORMAL, actor)
+
+    async def read(self, command: c.ReadPlate, _actor: Actor) -> c.ReadResult:
+        lane = self._lane(command.lane)
+        if lane.last_read is None:
+            raise NotFound(
+                N_("no plate was read at lane {lane} yet"),
+                lane=command.lane,
+                mend=N_("'loumen status' says whether its camera gives pictures"),
+            )
+        at, reading = lane.last_read
+        now = self._clock.now()
+        decision = may_pass_by_plate(lane.register(), reading, command.lane, now)
+        return c.ReadResult(
+            lane=command.lane,
+            plate=reading.best,
+            log_p=round(reading.log_p, 3),
+            confident=reading.confident,
+            frames=reading.frames,
+            votes=reading.votes,
+            age=round(max(0.0, now.mono - at), 1),
+            granted=decision.granted,
+            code=decision.code,
+            reason=REASONS[decision.code],
+        )
+
+    async def _order(self, command: c.HoldLane | c.ReleaseLane, mode: Mode, actor: Actor) -> c.ModeResult:
+        """Make the order durable, then give it."""
+        lane = self._lane(command.lane)
+        async with self._saving:
+            orders = {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
+            try:
+                await asyncio.to_thread(standing.save, self._modes_path, orders)
+            except OSError as error:
+                raise Refused(
+                    N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._modes_path)
+                ) from error
+        token, waiting = lane.outputs.asked.ask()
+        lane.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
+        await self._answer(command.lane, waiting)
+        return c.ModeResult(lane=command.lane, mode=mode.value)
+
+    async def _answer(self, lane: str, waiting: asyncio.Future[Answer]) -> Answer:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await waiting
+        except TimeoutError as error:
+            raise Refused(
+                N_("the lane {lane} does not answer"), lane=lane, mend=N_("'loumen status' says what it is doing")
+            ) from error
+
+    def _lane(self, lane: str) -> LaneService:
+        service = self._lanes.get(lane)
+        if service is None:
+            raise NotFound(
+                N_("there is no lane {lane}; this box has: {known}"), lane=lane, known=", ".join(self._lanes) or "-"
+            )
+        if service.refusing:
+            raise Refused(N_("the daemon is stopping"))
+        return service

@@ -1,0 +1,65 @@
+"""The register of plates at one moment: in memory, immutable, read without a single await. Pure.
+
+Nothing of a person stands here but the plate itself: no name, no home. Events name the random vehicle id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+EVERY_LANE = "*"
+
+
+class Vehicle(msgspec.Struct, frozen=True, kw_only=True):
+    """One plate on the register. Times are aware, in UTC."""
+
+    id: str  # random; never used again
+    plate: str  # in normal form
+    lanes: tuple[str, ...] = (EVERY_LANE,)
+    active: bool = True
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    origin: str = "box"  # "box", "import"
+    version: int = 1
+    added_at: str = ""
+    changed_at: str = ""
+
+
+class Register:
+    """Every plate. `generation` grows with each change, within one run of the daemon."""
+
+    __slots__ = ("_by_plate", "generation")
+
+    def __init__(self, vehicles: Iterable[Vehicle] = (), generation: int = 0) -> None:
+        self._by_plate: Mapping[str, Vehicle] = MappingProxyType({vehicle.plate: vehicle for vehicle in vehicles})
+        self.generation = generation
+
+    def __contains__(self, plate: object) -> bool:
+        return plate in self._by_plate
+
+    def __len__(self) -> int:
+        return len(self._by_plate)
+
+    def __iter__(self) -> Iterator[Vehicle]:
+        return iter(self._by_plate.values())
+
+    def get(self, plate: str) -> Vehicle | None:
+        return self._by_plate.get(plate)
+
+    def by_id(self, vehicle: str) -> Vehicle | None:
+        return next((one for one in self if one.id == vehicle), None)
+
+    def changed(self, put: Iterable[Vehicle] = (), gone: Iterable[str] = ()) -> Register:
+        """The next register: with `put` in their new form and without the plates in `gone`."""
+        vehicles = dict(self._by_plate)
+        for plate in gone:
+            vehicles.pop(plate, None)
+        vehicles.update({vehicle.plate: vehicle for vehicle in put})
+        return Register(vehicles.values(), self.generation + 1)
+
+
+EMPTY = Register()
