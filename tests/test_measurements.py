@@ -54,6 +54,9 @@ def test_values_and_hours_outlive_a_restart(tmp_path: Path) -> None:
             assert (first.count, first.high, first.last) == (11, 100, 9)
 
     asyncio.run(scenario())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(5)  # aiosqlite's ends a moment after it was closed
     assert threading.active_count() == 1
 
 
