@@ -9,6 +9,8 @@ from gateway.config import schema
 from gateway.config.mistakes import Finding
 from gateway.errors import N_
 
+LOOK = 40  # characters on the wire for one look at a meter, silences in it
+
 
 def check_meters(config: schema.Gateway, buses: set[str]) -> Iterator[Finding]:
     """`buses`: every name of the file, also of those whose table is broken."""
@@ -39,6 +41,37 @@ def check_meters(config: schema.Gateway, buses: set[str]) -> Iterator[Finding]:
             N_("a pause of {still} s is never found within {within} s"),
             N_("make still shorter than still_within"),
             {"still": f"{config.metering.still:g}", "within": f"{config.metering.still_within:g}"},
+        )
+
+    if config.metering.burst_window > config.metering.burst_lasts:
+        yield Finding(
+            ("metering", "burst_window"),
+            N_("flow is judged over {window} s, longer than a burst must last ({lasts} s)"),
+            N_("make burst_window shorter than burst_lasts"),
+            {"window": f"{config.metering.burst_window:g}", "lasts": f"{config.metering.burst_lasts:g}"},
+        )
+    for name, bus in config.bus.items():
+        if isinstance(bus, schema.SerialBus):
+            yield from _wire(name, bus, [meter for meter in config.meter.values() if meter.bus == name])
+
+
+def _wire(name: str, bus: schema.SerialBus, meters: list[schema.Meter]) -> Iterator[Finding]:
+    if bus.port.startswith(("/dev/ttyUSB", "/dev/ttyACM")):
+        yield Finding(
+            ("bus", name, "port"),
+            N_("{port} may be another adapter after the next start"),
+            N_("name the adapter by its serial number: adapter"),
+            {"port": bus.port},
+            "warning",
+        )
+    busy = sum(LOOK * 11 / bus.baud / meter.interval for meter in meters)
+    if busy > 1:
+        yield Finding(
+            ("bus", name, "baud"),
+            N_("the wire is too slow: {count} meters would keep it busy for {percent} % of the time"),
+            N_("longer intervals, a higher baud rate, or a second bus"),
+            {"count": len(meters), "percent": round(100 * busy)},
+            "warning",
         )
 
 
