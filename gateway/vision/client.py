@@ -117,11 +117,11 @@ class VisionClient:
         self._group = group
         self._settings = settings.Settings.of(group, vision, cameras, doors, lanes)
         self._encoded = settings.encode(self._settings)
-        self._settings_path = run_dir / f"vision-{group}.json"
+        # loumen-vision@GROUP.path starts the worker where it finds this file: a child's settings have another name
+        self._settings_path = run_dir / f"vision-{group}{'' if vision.run == 'service' else '-child'}.json"
         self._galleries_path = run_dir / "galleries"
         self.enrol_path = run_dir / "enrol"  # where reference pictures are put for the worker to read
-        of_group = "" if group == GROUP else f"-{group}"
-        self._socket = run_dir / f"vision{of_group}.sock"
+        self._socket = run_dir / f"vision-{group}.sock"
         self._session: Session | None = None
         self._heartbeat: tuple[float, Heartbeat] | None = None
         self._published: dict[str, protocol.Gallery] = {}
@@ -145,7 +145,7 @@ class VisionClient:
         arguments = ("--socket", str(self._socket), "--group", group, "--settings", str(self._settings_path))
         self._child = Child(
             [*worker, *arguments],
-            run_dir / f"vision{of_group}-notify.sock",
+            run_dir / f"vision-{group}-notify.sock",
             self._child_told,
             silent=silent,
             start_within=START_WITHIN,

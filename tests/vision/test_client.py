@@ -137,7 +137,7 @@ def test_the_end_of_the_client_is_the_end_of_its_processes(tmp_path: Path) -> No
 
     pids = asyncio.run(scenario())
     assert not any(map(alive, pids))
-    assert not (tmp_path / "run" / "vision.sock").exists()
+    assert not (tmp_path / "run" / "vision-doors.sock").exists()
 
 
 def test_a_killed_supervisor_is_replaced_too(tmp_path: Path) -> None:
