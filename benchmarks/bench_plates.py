@@ -123,7 +123,7 @@ def words(found: dict[str, Any]) -> str:
     lines = [
         f"plates: {count} pictures, one thread, on {found['machine']}",
         f"  exact {found['exact']} / {count} ({low * 100:.1f} - {high * 100:.1f} %; wanted {WANTED_EXACT * 100:.0f} %)",
-        f"  confident {found['confident']}, wrong {found['confident_wrong']}, wanted {int(WANTED_WRONG * count)} at most",
+        f"  confident {found['confident']}, wrong {found['confident_wrong']} (at most {int(WANTED_WRONG * count)})",
         f"  {found['ms_per_image']} ms a picture, {found['resident_mb']} MB",
     ]
     if "times_faster" in found:

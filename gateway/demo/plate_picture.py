@@ -48,7 +48,12 @@ def empty(frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
 def badge(text: str = "LOUMEN GT", frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
     """A car without a plate, with a maker's badge where the plate would be."""
     sign = np.full((PLATE[1], PLATE[0], 3), 60, np.uint8)
-    _write(sign, text, (PLATE[0] // 2, PLATE[1] // 2), 64, WHITE, 700)
+    write(sign, text, (PLATE[0] // 2, PLATE[1] // 2), 64, WHITE, 700)
+    return car(sign, frame, size)
+
+
+def car(sign: Frame, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
+    """A car with any sign where its plate would be."""
     scene = _car(_street(), PAINTS[1])
     _mount(scene, sign, frame)
     return _seen(scene, np.random.default_rng([frame, 8]), size)
@@ -70,15 +75,15 @@ def _sign(text: str) -> Frame:
     step = (PLATE[0] - 40) / (len(text) + 0.6)
     middle = PLATE[1] // 2
     for place, sign_text in enumerate(head):
-        _write(sign, sign_text, (round(20 + step * (place + 0.5)), middle), 90, ink, 700)
+        write(sign, sign_text, (round(20 + step * (place + 0.5)), middle), 90, ink, 700)
     if not green:
         cv2.circle(sign, (round(20 + step * 2.3), middle), 6, ink, -1, cv2.LINE_AA)
     for place, sign_text in enumerate(rest):
-        _write(sign, sign_text, (round(20 + step * (place + 3.1)), middle), 90, ink, 700)
+        write(sign, sign_text, (round(20 + step * (place + 3.1)), middle), 90, ink, 700)
     return sign
 
 
-def _write(image: Frame, text: str, centre: tuple[int, int], height: int, colour: Colour, weight: int) -> None:
+def write(image: Frame, text: str, centre: tuple[int, int], height: int, colour: Colour, weight: int) -> None:
     """A text around its centre, its capitals so high and at most as wide as leaves room. Raises ModelError."""
     if not hasattr(cv2, "FontFace"):
         raise ModelError(
@@ -140,7 +145,8 @@ def _fill(scene: Frame, corners: list[tuple[int, int]], colour: Colour) -> None:
 def _mount(scene: Frame, sign: Frame, frame: int) -> None:
     """The plate on the bumper, seen a little from the side; each frame a little nearer."""
     wide = 210 + 3 * (frame % 8)
-    high = wide * PLATE[1] / PLATE[0]
+    across, down = sign.shape[1], sign.shape[0]
+    high = wide * down / across
     x, y = 640.0, 571.0
     corners = np.array(
         [
@@ -151,7 +157,6 @@ def _mount(scene: Frame, sign: Frame, frame: int) -> None:
         ],
         np.float32,
     )
-    across, down = PLATE
     source = np.array([(0, 0), (across, 0), (across, down), (0, down)], np.float32)
     small = cv2.GaussianBlur(sign, (5, 5), 0)
     matrix, size = cv2.getPerspectiveTransform(source, corners), (scene.shape[1], scene.shape[0])

@@ -25,7 +25,6 @@ from gateway.lanes import plates
 from gateway.lanes.plates import Reading
 from gateway.vision.frames import Watch
 from gateway.vision.observe import AWAKE, IDLE
-from gateway.vision.part import Frames
 from gateway.vision.plates.reader import DETECTOR, NAME, SIDES, Reads, Seen
 from gateway.vision.protocol import (
     CameraHealth,
@@ -42,6 +41,7 @@ from gateway.vision.track import Box, association
 
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
+    from gateway.vision.part import Frames
 
 FORGET = 1.5  # seconds after which a plate that was not seen is another's
 STALE = 5.0  # seconds after which a frame's reading does not vote any more
