@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.errors import N_, StateBusy
+from gateway.ownership import adopt
 
 
 class StateLock:
@@ -26,6 +27,7 @@ class StateLock:
     def acquire(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        adopt(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import IdentityError, N_
+from gateway.ownership import adopt
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -123,6 +124,7 @@ class Box:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+            adopt(folder)
             if not path.exists():
                 made = BoxFile(str(uuid.uuid4()), datetime.now(UTC).isoformat(timespec="seconds"))
                 replace_file(path, msgspec.json.encode(made))
@@ -213,6 +215,7 @@ class Box:
         path = self.folder / "pending" / "box.key"
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
+            adopt(path.parent)
             replace_file(path, certificates.key_pem(certificates.new_key()))
         key = certificates.load_key(path)
         request = Request(
@@ -273,6 +276,7 @@ class Box:
         taken = [int(path.name.removeprefix("bundle-")) for path in self.folder.glob("bundle-*")]
         folder = self.folder / f"bundle-{max(taken, default=0) + 1}"
         folder.mkdir(mode=0o700)
+        adopt(folder)
         replace_file(folder / "box.key", (self.folder / "pending" / "box.key").read_bytes())
         replace_file(folder / "certificate.pem", bundle.certificate.encode())
         replace_file(folder / "ca.pem", bundle.ca.encode())
@@ -327,6 +331,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        adopt(partial)
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
