@@ -143,6 +143,8 @@ def _event(row: sqlite3.Row) -> dict[str, Any]:
         "trusted": bool(row["trusted"]),
         "historical": bool(row["historical"]),
         "arrived": row["arrived"],
+        "body_sha256": row["bodyhash"],
+        "previous": row["previous"],
         "head": row["head"],
         "body": None if body is None else msgspec.json.decode(body),
     }

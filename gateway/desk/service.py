@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import uuid
 from collections import deque
@@ -44,6 +45,7 @@ BATCH = 200
 GATHER = 0.005  # seconds a batch may grow
 RECEIPT_EVERY = 0.25
 KEEPALIVE = 30
+CHALLENGE_LIVES = timedelta(minutes=4)  # a box keeps three, renewed every two minutes
 SESSION_KEPT = 7 * 86400
 LIVES = timedelta(seconds=60)  # of a signed message; the challenge bounds it anyway
 
@@ -72,6 +74,8 @@ class DeskService:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="desk-store")
         self._store: Store | None = None
         self._births: dict[str, Birth] = {}
+        self._heard: dict[str, datetime] = {}
+        self._name = os.urandom(8).hex()  # of this run
         self._waiting: deque[Publish] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -101,7 +105,8 @@ class DeskService:
     async def run(self) -> None:
         """Receive until cancelled. Raises StoreDown when the store cannot be opened."""
         self._store = await self._in_writer(Store, self._authority.database)
-        self._births = {birth.box: birth for birth in self._db.births()}
+        for birth, last_seen in await self._in_writer(self._db.births):
+            self._births[birth.box], self._heard[birth.box] = birth, datetime.fromisoformat(last_seen)
         failures = 0
         try:
             while True:
@@ -145,8 +150,10 @@ class DeskService:
             await connection.subscribe(topics)
             self._connection, self._problem, self._since = connection, None, _now()
             self._waiting.clear()  # of an older connection: the broker sends them again
-            for box in self._births:
-                self._confirm(box)
+            recently = datetime.now(UTC) - CHALLENGE_LIVES
+            for box, heard in self._heard.items():
+                if heard > recently:  # else its challenge has gone; the next state message brings one
+                    self._confirm(box)
             await together(
                 self._hear(connection), self._keep(connection), self._give_receipts(connection), connection.keep_alive()
             )
@@ -243,7 +250,7 @@ class DeskService:
             return
         known = self._births.get(birth.box)
         if birth.online:
-            self._births[birth.box] = birth
+            self._births[birth.box], self._heard[birth.box] = birth, datetime.now(UTC)
             self._confirm(birth.box)
         elif known is not None:
             self._births[birth.box] = msgspec.structs.replace(known, online=False)
@@ -269,10 +276,17 @@ class DeskService:
                 if birth is None or not birth.challenge or not birth.online:
                     continue  # its next birth or state message brings a challenge
                 held = await self._in_writer(self._db.receipts, box, birth.epochs)
-                receipt = Receipt(epoch=birth.epoch, session=birth.session, state=birth.state, epochs=held)
+                self._numbers.receipts += 1
+                receipt = Receipt(
+                    epoch=birth.epoch,
+                    giver=self._name,
+                    number=self._numbers.receipts,
+                    session=birth.session,
+                    state=birth.state,
+                    epochs=held,
+                )
                 envelope = self._signed(birth, RECEIPT, messages.encode(receipt), DESK_KEY)[1]
                 await self._publish(connection, box, envelope)
-                self._numbers.receipts += 1
             await asyncio.sleep(RECEIPT_EVERY)
 
     async def _publish(self, connection: Connection, box: str, envelope: bytes) -> None:

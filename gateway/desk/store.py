@@ -242,15 +242,26 @@ class Store:
             )  # fmt: skip
         return True
 
-    def births(self) -> list[Birth]:
-        """The newest that was heard of each box."""
-        columns = "box, session, online, name, version, epoch, epochs, head, challenge, state"
-        return [
-            Birth(box=box, session=session, online=bool(online), name=name, version=version, epoch=epoch,
-                  epochs=tuple(msgspec.json.decode(epochs)), head=head, challenge=challenge, state=state)
-            for box, session, online, name, version, epoch, epochs, head, challenge, state in self._db.execute(
-                f"SELECT {columns} FROM box")  # noqa: S608  (constant)
-        ]  # fmt: skip
+    def births(self) -> list[tuple[Birth, str]]:
+        """The newest that was heard of each box, and when."""
+        columns = "box, session, online, name, version, epoch, epochs, head, challenge, state, last_seen"
+        found = []
+        for row in self._db.execute(f"SELECT {columns} FROM box"):  # noqa: S608  (constant)
+            box, session, online, name, version, epoch, epochs, head, challenge, state, last_seen = row
+            birth = Birth(
+                box=box,
+                session=session,
+                online=bool(online),
+                name=name,
+                version=version,
+                epoch=epoch,
+                epochs=tuple(msgspec.json.decode(epochs)),
+                head=head,
+                challenge=challenge,
+                state=state,
+            )
+            found.append((birth, last_seen))
+        return found
 
     def ordered(self, command_id: str, box: str, kid: str, name: str, issued: str, expires: str) -> None:
         with self._transaction():

@@ -68,7 +68,7 @@ class Conversation:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _held_until: float = 0.0
     _refusals: int = 0  # PUBACKs that said no, in a row
-    _asking: bool = False
+    _asking: asyncio.Task[None] | None = None
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _receipt_limit: Limit = field(default_factory=lambda: Limit(6, 3600))
 
@@ -88,7 +88,7 @@ class Conversation:
 
     def stop(self) -> None:
         """The daemon stops: what still runs is cancelled."""
-        for task in self._running:
+        for task in (*self._running, *filter(None, [self._asking])):
             task.cancel()
 
     def wake(self) -> None:
@@ -122,16 +122,11 @@ class Conversation:
 
         A broker that came back empty, or a receiver that was away, would else leave a hole for two minutes.
         """
-        if self._asking or not self.flow.unconfirmed():
-            return
-        self._asking = True
-        task = asyncio.create_task(self._ask())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        if (self._asking is None or self._asking.done()) and self.flow.unconfirmed():
+            self._asking = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
         await asyncio.sleep(ASK_AFTER)
-        self._asking = False
         if self.flow.unconfirmed():
             with contextlib.suppress(UplinkError):
                 await self.tell_state(renew=False)

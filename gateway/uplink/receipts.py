@@ -117,9 +117,15 @@ class EpochReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of the command `receipt`; `epoch` is the one the box said it is in."""
+    """The fields of the command `receipt`; `epoch` is the one the box said it is in.
+
+    `giver` is a name of the receiver's own that changes when it restarts, `number` counts its receipts for
+    this box: one that was overtaken by a newer one is passed over.
+    """
 
     epoch: str
+    giver: str = ""
+    number: int = 0
     session: int = 0
     state: int = 0
     epochs: tuple[EpochReceipt, ...] = ()

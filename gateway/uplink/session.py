@@ -237,6 +237,7 @@ class Flow:
     shrunk: bool = False  # the receiver holds less than it once said
     resend_from: Place | None = None  # a resend that is not through yet
     _states: int = 0
+    _newest: tuple[str, int] = ("", 0)  # the newest receipt's giver and number
 
     def may_have_sent(self, spans: Sequence[Span]) -> None:
         """At start: an earlier run of this box may have sent whatever the journal holds now."""
@@ -341,7 +342,7 @@ class Flow:
             reached = self.flying[min(live)].before
         else:
             reached = self.live
-        self.sent = max(self.sent, reached)
+        self.sent = max(self.sent, self.received, reached)
 
     def unconfirmed(self) -> bool:
         """Whether the broker took something of this connection that no receipt names yet."""
@@ -360,6 +361,9 @@ class Flow:
         lie = judge(receipt, spans, self.highest)
         if lie is not None:
             return lie
+        if receipt.giver and receipt.giver == self._newest[0] and receipt.number <= self._newest[1]:
+            return None  # overtaken, or delivered twice
+        self._newest = receipt.giver, receipt.number
         self.named = held(receipt, spans)
         self.received = received(self.named, spans, self.received if self.received != START else None) or START
         self._look_for_shortage(spans)

@@ -192,9 +192,9 @@ def test_a_will_that_overtakes_the_next_birth_is_old_news(store: Store) -> None:
     assert store.hear(birth(2), AT)
     assert not store.hear(birth(1, online=False), AT)
     assert not store.hear(birth(1), AT)
-    assert store.births() == [birth(2)]
+    assert store.births() == [(birth(2), AT)]
     assert store.hear(birth(2, online=False), AT)
-    assert not store.births()[0].online
+    assert not store.births()[0][0].online
     assert not store.hear(msgspec.structs.replace(birth(1, online=False), box="never heard of"), AT)
 
 

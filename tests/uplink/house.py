@@ -113,7 +113,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, "the broker has ended"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        time.sleep(0.02)
+        time.sleep(0.02)  # looks at a port, which nobody announces
     raise AssertionError("the broker does not listen")
 
 

@@ -43,11 +43,13 @@ class World:
     session: int = 0
     state: int = 0
     unacked: list[Place] = field(default_factory=list)
+    taken: set[Place] = field(default_factory=set)  # acknowledged by the broker, or in its hands
     queue: list[Place | tuple[int, int]] = field(default_factory=list)  # events and (session, state)
     heard: tuple[int, int] = (0, 0)
     stored: list[Place] = field(default_factory=list)
     doubles: int = 0
     holdings: dict[int, Holding] = field(default_factory=dict)
+    given: int = 0
     receipts: list[Receipt] = field(default_factory=list)
     durable: tuple[Place, Place] = (START, START)
 
@@ -104,12 +106,15 @@ class World:
             place = self.unacked.pop(0)
             if take:
                 self.queue.append(place)
+            if success or take:
+                self.taken.add(place)  # as far as the box can know
             (self.flow.acked if success else self.flow.refused)(place)
 
     def take_unacked(self) -> None:
         """The broker took it; the PUBACK is lost with the connection."""
         if self.unacked:
             self.queue.append(self.unacked[0])
+            self.taken.add(self.unacked[0])
             self.drop()
 
     def forget(self) -> None:
@@ -131,7 +136,11 @@ class World:
         spans = self.journal.spans()
         held = tuple(self.holdings.get(span.number, Holding()).receipt(span.id) for span in spans)
         session, state = self.heard
-        self.receipts.append(Receipt(epoch=spans[-1].id, session=session, state=state, epochs=held))
+        self.given += 1
+        receipt = Receipt(
+            epoch=spans[-1].id, giver="desk", number=self.given, session=session, state=state, epochs=held
+        )
+        self.receipts.append(receipt)
 
     def take_receipt(self, *, lose: bool = False) -> None:
         """In any order: an old one may come last."""
@@ -144,13 +153,19 @@ class World:
     # --- what must hold
 
     def check(self) -> None:
+        for mark in (self.flow.sent, self.durable[0]):
+            assert all(place in self.taken for place in self.journal.places() if place <= mark)
+        assert len(self.unacked) <= 4
+        for lane in Lane:
+            assert sum(out.lane is lane for out in self.flow.out.values()) <= 7
         for mark in (self.flow.received, self.durable[1]):
             assert all(place in self.stored for place in self.journal.places() if place <= mark)
         assert len(set(self.stored)) == len(self.stored)
 
-    def settle(self) -> None:
-        """From here on everything works."""
-        self.connect()
+    def settle(self, *, reconnect: bool = True) -> None:
+        """From here on everything works; with `reconnect` False the connection that stands is not made anew."""
+        if reconnect or not self.connected:
+            self.connect()
         for _round in range(60 + 4 * len(self.journal.places())):
             self.send()
             while self.unacked:
@@ -165,52 +180,78 @@ class World:
                 return
 
 
-NAMES = "send send ack ack deliver deliver give_receipt take_receipt connect drop tell keep_marks restart new_epoch"
-FAULTS = "forget take_unacked lie no lose_receipt"
-STEPS = st.one_of(
-    st.tuples(st.just("events"), st.integers(1, 12)),
-    st.sampled_from([(name,) for name in f"{NAMES} {FAULTS}".split()]),
+NAMES = "events send send send ack ack ack deliver deliver deliver give_receipt take_receipt tell keep_marks"
+FAULTS = "forget lie no lose_receipt"
+BREAKS = "connect drop restart new_epoch take_unacked"
+STEPS = st.tuples(
+    st.sampled_from(f"{NAMES} {NAMES} {NAMES} {NAMES} {FAULTS} {FAULTS} {BREAKS}".split()), st.integers(1, 12)
 )
+HISTORY = st.lists(STEPS, min_size=15, max_size=150)
 
 
-def perform(world: World, step: tuple[object, ...]) -> None:
-    match step:
-        case ("events", int(count)):
+def perform(world: World, name: str, count: int) -> None:
+    match name:
+        case "events":
             world.events(count)
-        case ("lie",):
+        case "lie":
             world.ack(take=False)
-        case ("no",):
+        case "no":
             world.ack(success=False)
-        case ("lose_receipt",):
+        case "lose_receipt":
             world.take_receipt(lose=True)
-        case (str(name),):
+        case _:
             getattr(world, name)()
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(STEPS, max_size=120))
-def test_the_receiver_ends_with_exactly_the_journal(steps: list[tuple[object, ...]]) -> None:
+@given(HISTORY, st.integers(0, 30), st.booleans())
+def test_the_receiver_ends_with_exactly_the_journal(
+    history: list[tuple[str, int]], before: int, reconnect: bool
+) -> None:
     world = World()
-    for step in steps:
-        perform(world, step)
+    world.events(before)
+    world.connect()
+    for name, count in history:
+        perform(world, name, count)
         world.check()
-    world.settle()
+    world.settle(reconnect=reconnect)
     world.check()
     assert sorted(world.stored) == world.journal.places()
     assert world.flow.received == world.journal.head
     assert world.flow.sent == world.journal.head
+    assert not world.flow.out
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(STEPS, max_size=80))
-def test_without_receiver_the_mark_sent_never_passes_what_the_broker_took(steps: list[tuple[object, ...]]) -> None:
-    world, taken = World(receiver=False), set[Place]()
-    for step in steps:
-        if step[0] in {"take_receipt", "lose_receipt", "give_receipt", "lie", "forget", "deliver"}:
-            continue
-        perform(world, step)
-        taken |= {item for item in world.queue if isinstance(item, Place)}
-        assert all(place in taken for place in world.journal.places() if place <= world.flow.sent)
+@given(HISTORY, st.integers(0, 30))
+def test_without_receiver_the_mark_sent_never_passes_what_the_broker_took(
+    history: list[tuple[str, int]], before: int
+) -> None:
+    world = World(receiver=False)
+    world.events(before)
+    world.connect()
+    for name, count in history:
+        if name not in {"take_receipt", "lose_receipt", "give_receipt"}:
+            perform(world, name, count)
+            world.check()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES.split()), st.integers(1, 12)), min_size=15, max_size=150),
+    st.integers(0, 30),
+)
+def test_where_nothing_is_lost_nothing_is_sent_twice_in_a_connection(
+    history: list[tuple[str, int]], before: int
+) -> None:
+    world = World()
+    world.events(before)
+    world.connect()
+    for name, count in history:
+        perform(world, name, count)
+    world.settle(reconnect=False)
+    assert world.doubles == 0
+    assert world.flow.lost == 0
 
 
 def test_live_events_do_not_wait_for_a_month_of_backlog() -> None:

@@ -14,7 +14,9 @@ import msgspec
 import pytest
 
 from gateway.desk.authority import Authority
+from gateway.desk.errors import StoreDown
 from gateway.desk.service import DeskService
+from gateway.desk.store import Store
 from gateway.errors import LoumenError
 from gateway.identity.keys import sign
 from gateway.uplink.envelope import Payload
@@ -329,5 +331,31 @@ def test_a_new_list_of_keys_comes_down_and_an_older_one_does_not(tmp_path: Path)
             older = await now.desk.command("box-1", "keys", encode({"signed": first.decode()}))
             assert older.error
             assert now.uplink.keys().version == 2
+
+    run(story)
+
+
+def test_a_desk_whose_disk_fails_confirms_nothing_and_goes_on_when_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = True
+    add = Store.add
+
+    def full(store: Store, *arguments: Any) -> Any:
+        if fails:
+            raise StoreDown("The disk is full")
+        return add(store, *arguments)
+
+    monkeypatch.setattr(Store, "add", full)
+
+    async def story() -> None:
+        nonlocal fails
+        async with scene(tmp_path, FakeBroker(), events=20) as now:
+            assert now.desk
+            await until(lambda: now.desk and "disk is full" in now.desk.status()["problem"])
+            await until(lambda: now.uplink.status().last_puback_age is not None)
+            assert now.uplink.status().received == ""
+            fails = False
+            await holds_the_journal(now)
 
     run(story)
