@@ -13,9 +13,10 @@ Theory of operation
     and clearly better than the next. Several looks vote: the probabilities are averaged, and a vote is a look
     whose best is the best of all.
 
-    A registered plate is meant if it is the best of a confident reading, or if it is among the n best within
-    a factor of ten of the best. Never by edit distance: a neighbour's plate differs in one character, and
-    edit distance 1 lets in 92 % of such strangers (measured).
+    A registered plate is meant if it is the best of a confident reading, or if the reading is not confident and
+    the plate is among the n best within a factor of ten of the best. A confident reading of another plate means
+    nobody: a stranger whose plate looks like a resident's is no resident. Never by edit distance: a neighbour's
+    plate differs in one character, and edit distance 1 lets in 92 % of such strangers (measured).
 
 Pure: strings and numbers.
 """
@@ -192,12 +193,10 @@ class Match(NamedTuple):
 def match(register: Container[str], reading: Reading) -> Match | None:
     """The registered plate that this reading means; None where it means none.
 
-    `among`: not the best of a confident reading, but among the n best within a factor of ten of the best.
+    `among`: nothing can be believed for itself, and it is among the n best within a factor of ten of the best.
     """
-    if not reading.candidates:
-        return None
-    if reading.confident and reading.best in register:
-        return Match(reading.best, "exact")
+    if reading.confident:
+        return Match(reading.best, "exact") if reading.best in register else None
     least = reading.log_p - math.log(FACTOR)
     for plate, log_p in reading.candidates:
         if log_p < least or log_p <= LIKELY - math.log(FACTOR):

@@ -145,6 +145,12 @@ def test_a_registered_plate_is_the_best_or_nearly_as_likely() -> None:
     assert match({"京A12345"}, reading(("京A12345", -0.1), ("京A12346", -2.4))) == ("京A12345", "exact")
 
 
+def test_a_stranger_who_is_read_confidently_is_not_the_neighbour_who_looks_alike() -> None:
+    seen = reading(("湘A0PQ76", -0.2), ("湘A0P076", -2.1))  # a factor of seven
+    assert match({"湘A0P076"}, seen) is None
+    assert match({"湘A0PQ76", "湘A0P076"}, seen) == ("湘A0PQ76", "exact")
+
+
 def test_what_is_hardly_legible_means_nobody() -> None:
     assert match({"京A12345"}, reading(("京A12345", -3.4), ("京A12346", -3.5))) is None
     assert match({"京A12345"}, reading()) is None
