@@ -6,7 +6,7 @@
 #   sudo ./deploy.sh rollback                           the release before
 #        ./deploy.sh status                             which release runs, and how it is; exit 1 where it is not well
 #
-#   --host USER@BOX     do it there, over ssh (sudo without password, or root)
+#   --host USER@BOX     do it there, over ssh, as root or by a sudo that asks for no password
 #   --config FILE       becomes /etc/loumen/gateway.toml; checked by the new release before anything is stopped
 #   --wheels DIR        install from these wheels, without internet (`make wheels` fills DIR)
 #   --health SECONDS    how long the new release is watched before it counts (LOUMEN_HEALTH_SECONDS, else 60)
@@ -31,7 +31,8 @@ CREDENTIAL=/etc/credstore/loumen-box-key
 STATE=/var/lib/loumen
 RECORD=$BASE/installed.sha256
 LONGEST=3000 # milliseconds without an owner of the outputs
-FIRST_KB=1100000 # what the first release takes, with what pip needs meanwhile
+FIRST_KB=900000 # what the first release takes, with what pip needs meanwhile
+SHARED_KB=60000 # one with the same packages: it shares their files
 # What a release is made of, and where its files of the system go.
 SOURCES=(gateway drivers systemd requirements models profiles docs/install.md docs/install.zh.md docs/wiring README.md
     pyproject.toml deploy.sh)
@@ -89,7 +90,7 @@ release_of() { # current, previous; empty where there is none
     local at
     if at=$(readlink "$BASE/$1" 2>/dev/null); then basename "$at"; fi
 }
-sources() { (cd "$HERE" && find "${SOURCES[@]}" -type f ! -path '*/__pycache__/*' ! -name '*.pyc' 2>/dev/null | sort); }
+sources() { (cd "$HERE" && { find "${SOURCES[@]}" -type f ! -path '*/__pycache__/*' ! -name '*.pyc' 2>/dev/null || true; } | sort); }
 release_id() {
     local version hash
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$HERE/gateway/__init__.py")
@@ -101,8 +102,14 @@ free_kb() { # of the nearest folder that exists
     while [ ! -d "$at" ]; do at=$(dirname "$at"); done
     df -Pk "$at" | awk 'NR == 2 { print $4 }'
 }
+packages_key() { # what the installed packages depend on
+    (cd "$HERE/requirements" && cat runtime.txt no-deps.txt build.txt && python3 -VV) | sha256sum | cut -d' ' -f1
+}
+same_packages() { [ "$(cat "$BASE/current/share/loumen/packages.key" 2>/dev/null)" = "$(packages_key)" ]; }
 needed_kb() {
-    if [ -n "$(release_of current)" ]; then
+    if same_packages; then
+        echo "$SHARED_KB"
+    elif [ -n "$(release_of current)" ]; then
         du -sk "$BASE/current/" | awk '{ print int($1 * 1.15) }'
     else
         echo "$FIRST_KB"
@@ -169,11 +176,19 @@ build() {
     local at=$1 source list=()
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 TMPDIR=$at/tmp
     mkdir -p "$TMPDIR"
-    python3 -m venv "$at"
     if [ -n "$wheels" ]; then list=(--no-index --find-links "$wheels"); unset PIP_FIND_LINKS; fi
     pip() { "$at/bin/python" -m pip install --quiet "${list[@]}" "$@"; }
-    pip --only-binary :all: --require-hashes -r "$HERE/requirements/runtime.txt"
-    pip --only-binary :all: --require-hashes --no-deps --ignore-requires-python -r "$HERE/requirements/no-deps.txt"
+    if same_packages; then
+        # The same packages by the same hashes: their files are shared. pip replaces ours by new files, never in place.
+        cp -al "$BASE/current/lib" "$at/lib"
+        mkdir -p "$at/share/loumen"
+        cp -al "$BASE/current/share/loumen/models" "$at/share/loumen/models"
+        python3 -m venv --without-pip "$at"
+    else
+        python3 -m venv "$at"
+        pip --only-binary :all: --require-hashes -r "$HERE/requirements/runtime.txt"
+        pip --only-binary :all: --require-hashes --no-deps --ignore-requires-python -r "$HERE/requirements/no-deps.txt"
+    fi
     pip --only-binary :all: --require-hashes -r "$HERE/requirements/build.txt"
     source=$TMPDIR/source
     mkdir "$source"
@@ -188,6 +203,7 @@ build() {
     for page in docs/install.md docs/install.zh.md docs/wiring; do
         if [ -e "$HERE/$page" ]; then mkdir -p "$at/docs"; cp -R "$HERE/$page" "$at/docs/"; fi
     done
+    packages_key >"$at/share/loumen/packages.key"
     "$at/bin/loumen" --help >/dev/null
     rm -rf "$TMPDIR"
     sync -f "$at"
@@ -221,7 +237,7 @@ make_key() {
     [ -d "$(dirname "$CREDENTIAL")" ] || mkdir -m 700 "$(dirname "$CREDENTIAL")"
     if [ -s "$STATE/box.key" ]; then
         install -m 600 "$STATE/box.key" "$CREDENTIAL.new"
-    elif [ -s "$STATE/keys.db" ]; then
+    elif [ -s "$STATE/keys/keys.db" ]; then
         say "WARNING: the box key is gone, and names and faces are encrypted with it: put it back as $CREDENTIAL"
         return 0
     else
@@ -263,6 +279,7 @@ put_units() {
     ln -sfn "$BASE/current/bin/loumen" /usr/local/bin/loumen
     systemd-sysusers /etc/sysusers.d/loumen.conf
     systemd-tmpfiles --create /etc/tmpfiles.d/loumen.conf
+    chown -h loumen:loumen "$CONFIG" # it holds camera passwords, and `config apply` is taken back by the daemon
     if booted; then
         systemctl daemon-reload
         if command -v udevadm >/dev/null; then
