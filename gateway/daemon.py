@@ -1,17 +1,17 @@
 """The one module that knows all the services: configuration -> drivers -> doors -> ready -> the rest.
 
 Order of a start
-    the state folder's lock, doors (outputs claimed at rest, machines turning), READY; only then the
-    services are imported (in a thread: doors turn meanwhile), and the journal's files, the directory,
+    the state folder's lock, doors and lanes (outputs claimed at rest, machines turning), READY; only then
+    the services are imported (in a thread: doors turn meanwhile), and the journal's files, the directory,
     vision, the control socket and the uplink begin, each supervised and each free to fail alone.
     Nothing a door needs waits for a disk, a network or a model. What doors tell before the journal is
     there waits in a list.
 
 Order of a stop
-    grants refused, outputs at rest, the journal drained (2 s), databases closed (an open one would hold
-    the process), the uplink (1 s), exit.
+    grants refused, outputs at rest (an arm that falls is raised first), the journal drained (2 s),
+    databases closed (an open one would hold the process), the uplink (1 s), exit.
 
-The watchdog is fed only while every door's machine really turns.
+The watchdog is fed only while every door's and every lane's machine really turns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drivers.registry import Drivers
-from gateway import __version__
+from gateway import __version__, standing
 from gateway.access import modes
 from gateway.access.answers import Doors
 from gateway.access.decision import NOBODY, Snapshot
@@ -47,9 +47,11 @@ from gateway.pins import FILE as PINS
 from gateway.pins import write_pins
 from gateway.state_lock import StateLock
 from gateway.supervisor import Life, supervise
-from gateway.vision.protocol import Candidates, Presence
+from gateway.vision.protocol import Candidates, PlateRead, Presence
 
 if TYPE_CHECKING:
+    from gateway.lanes.answers import Lanes
+    from gateway.lanes.service import LaneService
     from gateway.services import Services
 
 log = logging.getLogger("loumen")
@@ -91,6 +93,8 @@ class Daemon:
         self.people: dict[str, int] = {}  # door -> how many its gallery holds
         self.doors: dict[str, DoorService] = {}
         self.door_answers = Doors(self.doors, self.state / "doors.json", self.clock, self.people)
+        self.lanes: dict[str, LaneService] = {}
+        self.lane_answers: Lanes | None = None  # where lanes are configured
         self.io_answers = IoService(self.lines)
         self.lives: dict[str, Life] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -108,6 +112,9 @@ class Daemon:
             loop.add_signal_handler(number, self.ask_to_stop, number.name)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._start_doors()
+        if self.config.lane:
+            self._start_lanes()
+        self._write_pins()
         notify("READY=1\nSTATUS=doors are ready")
         self.ready_seconds = round(time.monotonic() - self.began, 3)
         self.started_at = self.clock.now().wall.isoformat()
@@ -164,9 +171,32 @@ class Daemon:
             )
         for door in self.doors.values():
             door.start()
-        self._write_pins()
         for name, door in self.doors.items():
             self.supervise(f"door.{name}", door.run, door.make_safe)
+
+    def _start_lanes(self) -> None:
+        """A box without lanes does not pay for them."""
+        from gateway.lanes.answers import Lanes
+        from gateway.lanes.register import EMPTY
+        from gateway.lanes.rules.inputs import Mode as LaneMode
+        from gateway.lanes.service import LaneService
+
+        path = self.state / "lanes.json"
+        orders = standing.load(path, LaneMode)
+        for name, config in self.config.lane.items():
+            self.lanes[name] = LaneService(
+                name,
+                config,
+                self.lines,
+                self.note,
+                self.clock,
+                lambda: EMPTY if self._services is None else self._services.plates(),
+                orders.get(name, LaneMode.NORMAL),
+            )
+        self.lane_answers = Lanes(self.lanes, path, self.clock)
+        for name, lane in self.lanes.items():
+            lane.start()
+            self.supervise(f"lane.{name}", lane.run, lane.make_safe)
 
     def _write_pins(self) -> None:
         outputs = [(held.driver, held.line.spec) for held in self.lines.outputs.values()]
@@ -191,13 +221,21 @@ class Daemon:
             if door.config.camera == seen.camera:
                 door.presence(seen)
 
+    def plate(self, seen: PlateRead) -> None:
+        """A plate before a lane's camera."""
+        lane = self.lanes.get(seen.lane)
+        if lane is not None:
+            lane.plate(seen)
+
     async def _feed_watchdog(self) -> None:
         every = (watchdog_seconds() or 10.0) / 3
         while True:
             now = self.clock.now().mono
-            hung = [door.id for door in self.doors.values() if now - door.last_turn > TURN_WITHIN]
+            turns = {f"door {door.id}": door.last_turn for door in self.doors.values()}
+            turns |= {f"lane {lane.id}": lane.last_turn for lane in self.lanes.values()}
+            hung = [name for name, turned in turns.items() if now - turned > TURN_WITHIN]
             if hung:
-                log.error("doors that do not turn: %s", ", ".join(hung))
+                log.error("these do not turn: %s", ", ".join(hung))
             else:
                 notify("WATCHDOG=1")
             await asyncio.sleep(every)
@@ -210,6 +248,8 @@ class Daemon:
         services.commands.stopping = True
         for door in self.doors.values():
             door.stop()
+        for lane in self.lanes.values():
+            lane.stop()
         self.note(DaemonStopped(signal=self._signal))
         for name, task in self._tasks.items():
             if name != "uplink":
@@ -217,6 +257,7 @@ class Daemon:
         await asyncio.gather(*(task for name, task in self._tasks.items() if name != "uplink"), return_exceptions=True)
         for door in self.doors.values():
             door.stop()  # once more: a machine under way may have moved a line until it was cancelled
+        await asyncio.gather(*(lane.quiet() for lane in self.lanes.values()))
         await services.end(self._tasks.get("uplink"))
         self.drivers.close()
         self._lock.release()

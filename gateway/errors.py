@@ -40,6 +40,7 @@ __all__ = [
     "NoAnswer",
     "NotFound",
     "Refused",
+    "RegisterDown",
     "StateBusy",
     "UnitRefused",
     "UnknownDriver",
@@ -64,6 +65,12 @@ class DirectoryDown(LoumenError):
     """The directory of people cannot be read or written."""
 
     code = "directory.down"
+
+
+class RegisterDown(LoumenError):
+    """The register of plates cannot be written."""
+
+    code = "register.down"
 
 
 class VisionDown(LoumenError):

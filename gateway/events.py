@@ -13,6 +13,7 @@ from gateway.daemon_events import EVENTS as DAEMON
 from gateway.directory import events as directory
 from gateway.journal import events as journal
 from gateway.journal.event import Event
+from gateway.lanes import events as lanes
 from gateway.metering import events as metering
 from gateway.uplink import events as uplink
 from gateway.vision import events as vision
@@ -39,6 +40,7 @@ ALL = assemble(
         *vision.EVENTS,
         *uplink.EVENTS,
         *metering.EVENTS,
+        *lanes.EVENTS,
     )
 )
 

@@ -17,8 +17,19 @@ from gateway.supervisor import Life
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
     from gateway.services import Services
+    from gateway.vision.client import VisionStatus
 
 MEGABYTE = 1024 * 1024
+NO_FACES = (
+    "vision",
+    N_("the vision process is down: no face opens a door; it is started again by itself ({why})"),
+    N_("use cards or the exit button; see 'loumen doctor' if it stays so"),
+)
+NO_PLATES = (
+    "plates",
+    N_("the process that reads plates is down: no plate opens a lane; it is started again by itself ({why})"),
+    N_("use the button or 'loumen lane raise'; see 'loumen doctor' if it stays so"),
+)
 LOW_DISK = 200  # MB; below it the journal has less than a week of a busy box
 
 
@@ -33,6 +44,8 @@ class Reporter:
         daemon, services = self._daemon, self._services
         config, now = daemon.config, daemon.clock.now()
         doors = tuple(_as(door, s.DoorStatus) for door in daemon.door_answers.views())
+        answers = daemon.lane_answers
+        lanes = () if answers is None else tuple(_as(lane, s.LaneStatus) for lane in answers.views())
         disk = self._disk()
         return s.Status(
             box=config.box.name,
@@ -48,7 +61,11 @@ class Reporter:
             resident_kb=resident_kb(),
             config=self._config(),
             doors=doors,
+            lanes=lanes,
             vision=_as(services.vision.status(), s.VisionStatus),
+            plate_vision=(
+                None if services.plate_vision is None else _as(services.plate_vision.status(), s.VisionStatus)
+            ),
             journal=self._journal(),
             directory=_as(services.directory.health(), s.DirectoryStatus),
             uplink=None if services.uplink is None else _as(services.uplink.status(), s.UplinkStatus),
@@ -60,7 +77,7 @@ class Reporter:
             ),
             disk=disk,
             services=tuple(_as(life, s.ServiceStatus) for life in daemon.lives.values()),
-            problems=tuple(self._problems(doors, disk)),
+            problems=(*self._problems(doors, disk), *self._lane_problems()),
         )
 
     def _config(self) -> s.ConfigStatus:
@@ -111,6 +128,15 @@ class Reporter:
                 severity="warning",
             )
 
+    def _lane_problems(self) -> Iterator[s.Problem]:
+        services = self._services
+        for lane in self._daemon.lanes.values():
+            yield from (_told(f"lane.{lane.id}", error) for error in lane.problems())
+        if services.register is not None and services.register.problem is not None:
+            yield _told("register", services.register.problem)
+        if services.plate_vision is not None:
+            yield from _vision_problems(services.plate_vision.status(), *NO_PLATES)
+
     def _health(self) -> Iterator[s.Problem]:
         journal = self._services.journal.health()
         if journal.problem:
@@ -118,21 +144,7 @@ class Reporter:
         for problem in self._services.directory.health().problems:
             severity = "bad" if problem.grave else "warning"
             yield s.Problem(part="directory", what=problem.text, facts=dict(problem.facts), severity=severity)
-        vision = self._services.vision.status()
-        if vision.state == "down":
-            yield s.Problem(
-                part="vision",
-                what=N_("the vision process is down: no face opens a door; it is started again by itself ({why})"),
-                facts={"why": vision.last_end},
-                mend=N_("use cards or the exit button; see 'loumen doctor' if it stays so"),
-            )
-        for camera in vision.cameras:
-            if camera.problem:
-                yield s.Problem(
-                    part="vision",
-                    what=N_("camera {camera}: {problem}"),
-                    facts={"camera": camera.camera, "problem": camera.problem},
-                )
+        yield from _vision_problems(self._services.vision.status(), *NO_FACES)
         if self._services.metering is not None:
             for part, error in self._services.metering.problems():
                 yield msgspec.structs.replace(_told(part, error), severity="warning")
@@ -160,6 +172,15 @@ def _line_problem(door: s.DoorStatus, line: str) -> s.Problem:
         facts={"line": line, "door": door.id},
         mend=N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself"),
     )
+
+
+def _vision_problems(vision: VisionStatus, part: str, what: str, mend: str) -> Iterator[s.Problem]:
+    if vision.state == "down":
+        yield s.Problem(part=part, what=what, facts={"why": vision.last_end}, mend=mend)
+    for camera in vision.cameras:
+        if camera.problem:
+            facts = {"camera": camera.camera, "problem": camera.problem}
+            yield s.Problem(part=part, what=N_("camera {camera}: {problem}"), facts=facts)
 
 
 def _failing(life: Life) -> s.Problem:

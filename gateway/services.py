@@ -37,6 +37,8 @@ from gateway.vision.protocol import Candidates
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
+    from gateway.lanes.register import Register
+    from gateway.lanes.store import RegisterStore
     from gateway.metering.service import Metering
 
 log = logging.getLogger("loumen")
@@ -63,6 +65,7 @@ class Services:
         self.configuration = ConfigService(daemon.chosen, daemon.config_path, clock, daemon.ask_to_stop)
         self.directory = Directory(daemon.state, clock, self.journal.note)
         self.metering = self._metering()
+        self.register = self._register()
         self.vision = VisionClient(
             config.vision,
             config.camera,
@@ -73,6 +76,7 @@ class Services:
             on_presence=daemon.presence,
             note=self.journal.note,
         )
+        self.plate_vision = self._plate_vision()
         self.commands = Commands(self.journal, clock)
         self.uplink: MqttUplink | None = None
         if config.uplink is not None and "identity" not in self.problems:
@@ -91,6 +95,8 @@ class Services:
             self.commands.declare(self.uplink.handlers())
         if self.metering is not None:
             self._begin_metering(self.metering)
+        if self.register is not None:
+            self._begin_lanes(self.register)
         daemon.supervise("journal", self._journal)
         daemon.supervise("measurements", self._measurements)
         daemon.supervise("directory", self._directory)
@@ -110,9 +116,59 @@ class Services:
             await asyncio.wait({uplink}, timeout=UPLINK_END)
         if self.metering is not None:
             await self.metering.close()
+        if self.register is not None:
+            await self.register.close()
         await self.journal.close()
         await self.measurements.close()
         await self.directory.close()
+
+    # --- lanes
+
+    def _register(self) -> RegisterStore | None:
+        """Only where a lane is configured."""
+        daemon = self._daemon
+        if not daemon.config.lane:
+            return None
+        from gateway.lanes.store import RegisterStore
+
+        return RegisterStore(daemon.state, daemon.clock, self.journal.note)
+
+    def plates(self) -> Register:
+        """The register of plates at this moment."""
+        assert self.register is not None  # asked by lanes only
+        return self.register.register
+
+    def _plate_vision(self) -> VisionClient | None:
+        """The process that reads plates: a second one, so that neither faces nor plates wait for the other."""
+        daemon, config = self._daemon, self._daemon.config
+        lanes = {name: lane.camera for name, lane in config.lane.items() if lane.camera and lane.plate != "off"}
+        if not lanes:
+            return None
+        return VisionClient(
+            config.vision,
+            config.camera,
+            {},
+            daemon.run_dir,
+            daemon.clock,
+            on_candidates=lambda _seen: None,
+            on_presence=lambda _seen: None,
+            note=self.journal.note,
+            lanes=lanes,
+            on_plate=daemon.plate,
+            group="lanes",
+        )
+
+    def _begin_lanes(self, register: RegisterStore) -> None:
+        from gateway.lanes.plate_answers import Plates
+
+        daemon, config = self._daemon, self._daemon.config
+        assert daemon.lane_answers is not None
+        self.commands.declare(daemon.lane_answers.handlers())
+        plates = Plates(register, config.lane, daemon.clock, config.site.timezone, self.journal.note)
+        self.commands.declare(plates.handlers())
+        daemon.supervise("register", register.run)
+        if self.plate_vision is not None:
+            daemon.supervise("plates", self.plate_vision.run)
 
     # --- meters
 

@@ -8,12 +8,10 @@ from typing import Any
 import msgspec
 
 from gateway.cli.shell import Shell
-from gateway.cli.status import COMMANDED, SENSED, door_line
+from gateway.cli.status import COMMANDED, MODES, SENSED, door_line
 from gateway.control.status import DoorStatus
 from gateway.errors import N_
 from gateway.locale import _, tell
-
-MODES = {"normal": N_("normal"), "held": N_("held open"), "blocked": N_("blocked")}
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.cli.shell import Shell
-from gateway.control.status import DoorStatus, Problem, State, Status, decode
+from gateway.control.status import DoorStatus, LaneStatus, Problem, State, Status, VisionStatus, decode
 from gateway.errors import LoumenError, N_
 from gateway.locale import _, tell
 
@@ -27,6 +27,23 @@ COMMANDED = {
     "unknown": N_("unknown"),
 }
 SENSED = {"open": N_("leaf open"), "closed": N_("leaf closed"), "unknown": N_("leaf unknown")}
+MODES = {"normal": N_("normal"), "held": N_("held open"), "blocked": N_("blocked")}
+ARMS = {
+    "down": N_("down"),
+    "up": N_("up"),
+    "held": N_("held open"),
+    "fire": N_("released by fire"),
+    "fault": N_("STOPPED"),
+    "unknown": N_("unknown"),
+}
+SENSED_ARM = {
+    "up": N_("arm up"),
+    "down": N_("arm down"),
+    "between": N_("arm half-way"),
+    "contradiction": N_("limit switches contradict each other"),
+    "unknown": N_("arm unknown"),
+}
+UNDER = {"free": N_("nothing under it"), "occupied": N_("occupied"), "unknown": N_("unknown")}
 ALARMS = {
     "forced": N_("FORCED OPEN"),
     "held_open": N_("HELD OPEN TOO LONG"),
@@ -121,9 +138,13 @@ def lines(status: Status) -> Iterator[Line]:
     """A line for each part."""
     for door in status.doors:
         yield door_line(door)
-    if not status.doors:
+    for lane in status.lanes:
+        yield lane_line(lane)
+    if not status.doors and not status.lanes:
         yield Line("bad", _(N_("doors")), _(N_("none is configured")))
-    yield _vision(status)
+    yield _vision(status.vision, N_("vision"))
+    if status.plate_vision is not None:
+        yield _vision(status.plate_vision, N_("plates"))
     yield _journal(status)
     yield _directory(status)
     yield _uplink(status)
@@ -150,10 +171,26 @@ def door_line(door: DoorStatus) -> Line:
     return Line(state, tell(N_("door {name}"), {"name": name}), " · ".join(told))
 
 
-def _vision(status: Status) -> Line:
-    vision = status.vision
+def lane_line(lane: LaneStatus) -> Line:
+    """A lane: what its drive was told, what its limits and sensors say."""
+    told = [_(ARMS.get(lane.commanded, lane.commanded)), _(SENSED_ARM.get(lane.sensed, lane.sensed))]
+    if lane.under != "free":
+        told.append(tell(N_("under it: {what}"), {"what": _(UNDER.get(lane.under, lane.under))}))
+    state: State = "warning" if lane.commanded in {"held", "fire"} or lane.under == "unknown" else "ok"
+    if lane.commanded == "fault" or lane.troubles:
+        state = "bad"
+    if lane.faults:
+        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(lane.faults)}))
+        state = "bad"
+    if lane.plate != "off" and lane.camera:
+        told.append(tell(N_("{count} plates"), {"count": lane.plates}))
+    name = f"{lane.id} ({lane.name})" if lane.name and lane.name != lane.id else lane.id
+    return Line(state, tell(N_("lane {name}"), {"name": name}), " · ".join(told))
+
+
+def _vision(vision: VisionStatus, part: str) -> Line:
     if vision.state == "off":
-        return Line("off", _(N_("vision")), _(VISION["off"]))
+        return Line("off", _(part), _(VISION["off"]))
     told = [_(VISION.get(vision.state, vision.state))]
     state: State = {"up": "ok", "starting": "warning"}.get(vision.state, "bad")  # type: ignore[assignment]
     if vision.engine:
@@ -173,7 +210,7 @@ def _vision(status: Status) -> Line:
             told.append(camera.problem)
     if vision.restarts:
         told.append(tell(N_("restarted {count} times"), {"count": vision.restarts}))
-    return Line(state, _(N_("vision")), " · ".join(told))
+    return Line(state, _(part), " · ".join(told))
 
 
 def _journal(status: Status) -> Line:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from gateway.config import schema
+from gateway.config.check_lanes import check_lanes
 from gateway.config.check_meters import check_meters
 from gateway.config.lines import SOC_CHIPS, Use, uses
 from gateway.config.mistakes import Finding, KeyPath
@@ -30,6 +31,7 @@ def check(config: schema.Gateway, document: Mapping[str, Any] | None = None) -> 
     return [
         *_site(config),
         *doors,
+        *check_lanes(config, cameras),
         *_cameras(config),
         *_lines(config),
         *check_meters(config, buses),
@@ -186,7 +188,7 @@ def _fire_and_exit(root: KeyPath, door: schema.Door) -> Iterator[Finding]:
 
 def _cameras(config: schema.Gateway) -> Iterator[Finding]:
     seen: dict[str, str] = {}
-    watched = {door.camera for door in config.door.values()}
+    watched = {door.camera for door in config.door.values()} | {lane.camera for lane in config.lane.values()}
     for name, camera in config.camera.items():
         root: KeyPath = ("camera", name)
         key, source = _source(camera)
@@ -200,7 +202,9 @@ def _cameras(config: schema.Gateway) -> Iterator[Finding]:
         seen.setdefault(source, name)
         yield from _source_form(root, camera)
         if name not in watched:
-            yield _warning(root, N_("no door names this camera"), N_('add camera = "{name}" to a door'), name=name)
+            yield _warning(
+                root, N_("no door and no lane names this camera"), N_('add camera = "{name}" to one'), name=name
+            )
 
 
 def _source(camera: schema.Camera) -> tuple[str, str]:

@@ -48,6 +48,24 @@ class DoorStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_turn_age: float = 0.0
 
 
+class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`commanded` is what the drive was told, `sensed` what the limit switches say; they are never mixed."""
+
+    id: str = "?"
+    name: str = ""
+    commanded: str = "unknown"  # "down", "up", "held", "fire", "fault", "unknown"
+    sensed: str = "unknown"  # "up", "down", "between", "contradiction", "unknown"
+    motion: str = ""  # "down", "rising", "up", "lowering", "lost", "fault"
+    under: str = "unknown"  # the arm: "free", "occupied", "unknown"
+    mode: str = "normal"
+    faults: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+    plate: str = "off"
+    camera: str = ""
+    plates: int = 0
+    last_turn_age: float = 0.0
+
+
 class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):
     camera: str = "?"
     frame_age: float | None = None
@@ -146,7 +164,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     resident_kb: int = 0
     config: ConfigStatus = ConfigStatus()
     doors: tuple[DoorStatus, ...] = ()
+    lanes: tuple[LaneStatus, ...] = ()
     vision: VisionStatus = VisionStatus()
+    plate_vision: VisionStatus | None = None  # the process that reads plates, where lanes have cameras
     journal: JournalStatus = JournalStatus()
     directory: DirectoryStatus = DirectoryStatus()
     uplink: UplinkStatus | None = None

@@ -10,8 +10,9 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from gateway import dates
 from gateway.command import Actor
-from gateway.directory import dates, rows, wording
+from gateway.directory import rows, wording
 from gateway.directory.events import ConsentRecorded, ConsentWithdrawn, FaceEnrolled, FaceRemoved
 from gateway.directory.people import People
 from gateway.directory.revoked import Revocation

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import msgspec
 
+from gateway import dates
 from gateway.command import Actor
-from gateway.directory import dates, rows
+from gateway.directory import rows
 from gateway.directory.events import PersonAdded, PersonChanged, PersonForgotten
 from gateway.directory.revoked import Revocation
 from gateway.directory.rows import PERSON_COLUMNS, PersonRow, doors_of, doors_text, rights_of, sealed, stamp

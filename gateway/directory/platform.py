@@ -25,8 +25,8 @@ from typing import Annotated
 import msgspec
 
 from gateway.command import Actor
+from gateway.dates import begin_of, end_of
 from gateway.directory import rows
-from gateway.directory.dates import begin_of, end_of
 from gateway.directory.events import PersonAdded
 from gateway.directory.people import BATCH, Doors, People, Text, check_dates, seal_texts
 from gateway.directory.rows import PERSON_COLUMNS, PersonRow, doors_text, rights_of, sealed, stamp

@@ -78,6 +78,12 @@ class IoService:
         if held is None:
             known = ", ".join(sorted(self._lines.outputs)) or "-"
             raise NotFound(N_("there is no output {line}; this box has: {known}"), line=name, known=known)
+        if held.use == "arm":
+            raise Refused(
+                N_("{line} moves a barrier's arm: it is not moved by hand"),
+                line=name,
+                mend=N_("'loumen lane raise' and 'lane hold' raise it and record why; it comes down by its rules"),
+            )
         if held.use == "lock":
             raise Refused(
                 N_("{line} is a lock: it is not moved by hand"),

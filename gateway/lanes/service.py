@@ -11,10 +11,11 @@ somebody's foot is still waiting. `_clear` therefore looks at the wires themselv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway.clock import Clock, Now
 from gateway.config import schema
+from gateway.errors import LoumenError
 from gateway.journal.event import Event
 from gateway.lanes import events
 from gateway.lanes.commands import LaneView
@@ -27,6 +28,7 @@ from gateway.lanes.rules.arm import Motion, Settings
 from gateway.lanes.rules.inputs import Effect, Expired, Given, LineFault, Mode, NotClosed, Tick
 from gateway.lanes.rules.lane import Fitted, Lane, Sensed, restored
 from gateway.lanes.rules.sense import Position
+from gateway.lanes.words import problems
 from gateway.lines import Lines
 from gateway.machine import Inbox, Machine, UnknownInput, drive
 from gateway.vision.protocol import PlateRead
@@ -161,6 +163,10 @@ class LaneService:
             plates=len(self.register()),
             last_turn_age=round(self._clock.now().mono - self.last_turn, 3),
         )
+
+    def problems(self) -> Iterator[LoumenError]:
+        """What a person should do something about."""
+        return problems(self.view())
 
     def _under(self) -> str:
         if self.lane.free:

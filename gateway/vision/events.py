@@ -35,3 +35,6 @@ class CameraBack(Event, frozen=True, kw_only=True, tag="vision.camera_back.v1"):
     camera: str
     away: float  # seconds without a picture
     untold: int = 0
+
+
+EVENTS: tuple[type[Event], ...] = (VisionStarted, VisionStopped, CameraLost, CameraBack)

@@ -208,7 +208,7 @@ ONE_MISTAKE = [
         "[door.east.lock]",
         '[camera.front]\ndriver = "rtsp"\nurl = "http://admin:12345@10.0.0.9/"\n[door.east.lock]',
         [
-            '13: camera.front: warning: no door names this camera\n  mend: add camera = "front" to a door',
+            '13: camera.front: warning: no door and no lane names this camera\n  mend: add camera = "front" to one',
             "15: camera.front.url: this is not an RTSP address\n  mend: begin it with rtsp:// or rtsps://",
         ],
     ),

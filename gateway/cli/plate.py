@@ -1,0 +1,183 @@
+"""`loumen plate`: the register of plates, and what a picture or a lane's camera shows."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.shell import Shell
+from gateway.errors import BadRequest, N_, NotFound
+from gateway.lanes.plates import shown
+from gateway.locale import _, tell
+
+PAGE = 1000
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    one = verbs.add_parser("add", help=N_("put a plate on the register, or give it new rights"))
+    one.add_argument("plate", help=N_("as on the car: 粤B·12345"))
+    one.add_argument("--lane", action="append", default=[], metavar="LANE", help=N_("this lane; every lane without it"))
+    one.add_argument("--from", dest="begin", default="", metavar="DATE", help=N_("valid from this day"))
+    one.add_argument("--until", dest="end", default="", metavar="DATE", help=N_("valid until the end of this day"))
+    one.add_argument("--suspended", action="store_true", help=N_("on the register, and may not pass"))
+    one = verbs.add_parser("list", help=N_("the plates on the register"))
+    one.add_argument("--find", default="", metavar="TEXT", help=N_("only plates with this in them"))
+    one = verbs.add_parser("import", help=N_("take over a list in CSV (UTF-8 or GBK), all of it or nothing"))
+    one.add_argument("file", type=Path, help=N_("with a column 'plate' (车牌); 'lanes', 'from', 'until' if need be"))
+    one.add_argument(
+        "--replace", action="store_true", help=N_("remove what an earlier list brought and this one does not name")
+    )
+    one.add_argument("--dry-run", action="store_true", help=N_("only say what would change"))
+    one = verbs.add_parser("remove", help=N_("take a plate off the register"))
+    one.add_argument("plate", help=N_("the plate, or its vehicle id"))
+    one = verbs.add_parser("read", help=N_("what a picture shows, or what a lane's camera read last"))
+    one.add_argument("file", type=Path, nargs="*", help=N_("pictures"))
+    one.add_argument("--lane", default="", help=N_("the lane whose camera is meant"))
+
+
+def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    return {"add": _add, "list": _list, "import": _import, "remove": _remove, "read": _read}[arguments.verb](
+        arguments, shell
+    )
+
+
+def _add(arguments: argparse.Namespace, shell: Shell) -> int:
+    fields = {
+        "plate": arguments.plate,
+        "lanes": arguments.lane or ["*"],
+        "valid_from": arguments.begin or None,
+        "valid_until": arguments.end or None,
+        "active": not arguments.suspended,
+    }
+    document = shell.client().command("plate.add", fields)
+    facts = {"plate": shown(document["plate"]), "vehicle": document["id"]}
+    shell.out(document, lambda: tell(N_("{plate} is on the register, as vehicle {vehicle}"), facts))
+    return shell.done()
+
+
+def _list(arguments: argparse.Namespace, shell: Shell) -> int:
+    plates: list[dict[str, Any]] = []
+    after, total = "", 0
+    while True:
+        page = shell.client().command("plate.list", {"after": after, "limit": PAGE, "find": arguments.find})
+        plates += page["plates"]
+        total, after = page["total"], page["next"]
+        if not after:
+            break
+    columns = [N_("plate"), N_("vehicle"), N_("lanes"), N_("from"), N_("until"), N_("state"), N_("origin")]
+    rows = [
+        (
+            shown(one["plate"]),
+            one["id"],
+            _(N_("all")) if "*" in one["lanes"] else ", ".join(one["lanes"]),
+            one["valid_from"] or "-",
+            one["valid_until"] or "-",
+            _(N_("valid")) if one["active"] else _(N_("suspended")),
+            one["origin"],
+        )
+        for one in plates
+    ]
+    shell.out({"plates": plates, "total": total}, lambda: shell.table(columns, rows))
+    return shell.done()
+
+
+def _import(arguments: argparse.Namespace, shell: Shell) -> int:
+    try:
+        content = arguments.file.read_bytes()
+    except OSError as error:
+        raise NotFound(
+            N_("{file} cannot be read: {problem}"), file=str(arguments.file), problem=error.strerror
+        ) from error
+    from gateway.lanes.commands import MOST_BYTES
+
+    if len(content) > MOST_BYTES:
+        raise BadRequest(N_("{file} is larger than {most} MB"), file=str(arguments.file), most=MOST_BYTES >> 20)
+    fields = {
+        "content": base64.b64encode(content).decode(),
+        "replace": arguments.replace,
+        "dry_run": arguments.dry_run,
+    }
+    document = shell.client().command("plate.import", fields, time_out=120.0)
+
+    def human() -> str:
+        for error in document["errors"]:
+            facts = error["facts"]
+            told = tell(error["what"], facts)
+            mend = f"\n    {_(N_('mend:'))} {tell(error['mend'], facts)}" if error["mend"] else ""
+            shell.say(tell(N_("line {line}: {problem}"), {"line": error["line"], "problem": told}) + mend)
+        if document["errors"]:
+            count = len(document["errors"]) + document["more_errors"]
+            return tell(N_("{count} lines are wrong; nothing was taken over"), {"count": count})
+        done = (
+            N_("{added} would be added, {changed} changed, {removed} removed; {same} are as they were")
+            if arguments.dry_run
+            else N_("{added} added, {changed} changed, {removed} removed; {same} are as they were")
+        )
+        return tell(done, document)
+
+    shell.out(document, human)
+    return shell.done(not document["errors"])
+
+
+def _remove(arguments: argparse.Namespace, shell: Shell) -> int:
+    document = shell.client().command("plate.remove", {"plate": arguments.plate})
+    shell.out(document, lambda: tell(N_("{plate} is off the register"), {"plate": shown(document["plate"])}))
+    return shell.done()
+
+
+def _read(arguments: argparse.Namespace, shell: Shell) -> int:
+    if bool(arguments.file) == bool(arguments.lane):
+        raise BadRequest(N_("name pictures or --lane, one of them"))
+    return _read_lane(arguments, shell) if arguments.lane else _read_files(arguments, shell)
+
+
+def _read_lane(arguments: argparse.Namespace, shell: Shell) -> int:
+    document = shell.client().command("plate.read", {"lane": arguments.lane})
+    facts = {**document, "plate": shown(document["plate"]), "reason": _(document["reason"])}
+    text = N_("{plate}, {age} s ago, in {votes} of {frames} frames: {reason}")
+    shell.out(document, lambda: tell(text, facts))
+    return shell.done(bool(document["granted"]))
+
+
+def _read_files(arguments: argparse.Namespace, shell: Shell) -> int:
+    """In this process: the pictures are the technician's own, and no box is needed."""
+    from gateway.vision import threads
+
+    threads.one()
+    from gateway.vision import plates
+    from gateway.vision.picture import read_picture
+
+    reader = plates.load()
+    documents: list[dict[str, Any]] = []
+    for file in arguments.file:
+        found = [seen.reading for seen in reader.read(read_picture(file))]
+        documents.append(
+            {
+                "file": str(file),
+                "plates": [
+                    {
+                        "plate": reading.best,
+                        "log_p": round(reading.log_p, 3),
+                        "confident": reading.confident,
+                        "others": [one.plate for one in reading.candidates[1:4]],
+                    }
+                    for reading in found
+                    if reading.candidates
+                ],
+            }
+        )
+
+    def human() -> None:
+        for document in documents:
+            if not document["plates"]:
+                shell.say(tell(N_("{file}: no plate"), document))
+            for one in document["plates"]:
+                certain = N_("certain") if one["confident"] else N_("not certain")
+                others = ", ".join(map(shown, one["others"]))
+                shell.say(f"{document['file']}: {shown(one['plate'])} ({_(certain)})" + (f"; {others}" * bool(others)))
+
+    shell.out({"pictures": documents}, human)
+    return shell.done(any(document["plates"] for document in documents))

@@ -1,0 +1,176 @@
+"""Answers the commands of the register of plates."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable, Collection
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.clock import Clock
+from gateway.command import Actor, Command, Handler
+from gateway.dates import begin_of, end_of
+from gateway.errors import BadRequest, N_, NotFound, Refused
+from gateway.journal.event import Event
+from gateway.lanes import commands as c
+from gateway.lanes import events, listing, plates
+from gateway.lanes.register import EVERY_LANE, Vehicle
+from gateway.lanes.store import RegisterStore
+
+PARSE_WITHIN = 60.0  # seconds
+
+
+class Plates:
+    """The register's handlers. `lanes`: the names of this box's lanes."""
+
+    def __init__(
+        self, store: RegisterStore, lanes: Collection[str], clock: Clock, zone: str, note: Callable[[Event], None]
+    ) -> None:
+        self._store, self._lanes, self._clock, self._note = store, tuple(lanes), clock, note
+        self._zone = zone
+        self._importing = asyncio.Lock()
+
+    def handlers(self) -> dict[type[Command], Handler]:
+        """Command -> who answers it."""
+        return {
+            c.AddPlate: self.add,
+            c.ListPlates: self.list_all,
+            c.RemovePlate: self.remove,
+            c.ImportPlates: self.import_,
+        }
+
+    async def add(self, command: c.AddPlate, actor: Actor) -> Vehicle:
+        plate = plates.parse(command.plate)
+        for lane in command.lanes:
+            if lane != EVERY_LANE and lane not in self._lanes:
+                known = ", ".join(self._lanes) or "-"
+                raise NotFound(N_("there is no lane {lane}; this box has: {known}"), lane=lane, known=known)
+        zone = ZoneInfo(self._zone)
+        begin, end = begin_of(command.valid_from or "", zone), end_of(command.valid_until or "", zone)
+        if begin is not None and end is not None and begin >= end:
+            raise BadRequest(N_("the validity ends before it begins"), mend=N_("exchange the dates"))
+        wanted = self._vehicle(plate, command.lanes or (EVERY_LANE,), begin, end, "box", active=command.active)
+        if wanted == self._store.register.get(plate):
+            return wanted
+        await self._store.change(put=(wanted,))
+        self._note(
+            events.VehicleAdded(
+                vehicle=wanted.id,
+                version=wanted.version,
+                origin=wanted.origin,
+                actor=actor.id,
+                command_id=actor.command_id,
+            )
+        )
+        return wanted
+
+    async def list_all(self, command: c.ListPlates, _actor: Actor) -> c.PlatePage:
+        register = self._store.register
+        wanted = plates.normal(command.find)
+        found = sorted(
+            (known for known in register if wanted in known.plate and known.plate > command.after),
+            key=lambda known: known.plate,
+        )
+        page = tuple(found[: command.limit])
+        return c.PlatePage(plates=page, next=page[-1].plate if len(found) > command.limit else "", total=len(register))
+
+    async def remove(self, command: c.RemovePlate, actor: Actor) -> Vehicle:
+        register = self._store.register
+        vehicle = register.get(plates.normal(command.plate)) or register.by_id(command.plate)
+        if vehicle is None:
+            raise NotFound(N_("the plate {plate} is not on the register"), plate=command.plate[:40])
+        await self._store.change(gone=(vehicle.plate,))
+        self._note(events.VehicleRemoved(vehicle=vehicle.id, actor=actor.id, command_id=actor.command_id))
+        return vehicle
+
+    async def import_(self, command: c.ImportPlates, actor: Actor) -> c.ImportResult:
+        if self._importing.locked():
+            raise Refused(N_("another list is being imported"), mend=N_("try again when it is done"))
+        async with self._importing:
+            found = await self._parsed(command.content)
+            if found.errors:
+                return c.ImportResult(encoding=found.encoding, errors=found.errors, more_errors=found.more_errors)
+            register = self._store.register
+            put, added, same = [], 0, 0
+            for row in found.rows:
+                vehicle = self._vehicle(
+                    row.plate, row.lanes, _moment(row.valid_from), _moment(row.valid_until), "import"
+                )
+                if vehicle == register.get(row.plate):
+                    same += 1
+                    continue
+                added += vehicle.version == 1
+                put.append(vehicle)
+            named = {row.plate for row in found.rows}
+            gone = (
+                [k.plate for k in register if k.origin == "import" and k.plate not in named] if command.replace else []
+            )
+            result = c.ImportResult(
+                added=added, changed=len(put) - added, removed=len(gone), same=same, encoding=found.encoding
+            )
+            if command.dry_run or not (put or gone):
+                return result
+            await self._store.change(put, gone)
+            self._note(
+                events.VehiclesImported(
+                    added=result.added,
+                    changed=result.changed,
+                    removed=result.removed,
+                    actor=actor.id,
+                    command_id=actor.command_id,
+                )
+            )
+            return result
+
+    def _vehicle(
+        self,
+        plate: str,
+        lanes: tuple[str, ...],
+        begin: datetime | None,
+        end: datetime | None,
+        origin: str,
+        *,
+        active: bool = True,
+    ) -> Vehicle:
+        """The plate's row as it is to be; the known one itself where nothing would change."""
+        known = self._store.register.get(plate)
+        at = self._clock.now().wall.isoformat(timespec="seconds")
+        rights = {"lanes": tuple(sorted(set(lanes))), "active": active, "valid_from": begin, "valid_until": end}
+        if known is None:
+            return Vehicle(id=secrets.token_hex(8), plate=plate, origin=origin, added_at=at, changed_at=at, **rights)  # type: ignore[arg-type]
+        if all(getattr(known, name) == value for name, value in rights.items()):
+            return known
+        return msgspec.structs.replace(known, version=known.version + 1, changed_at=at, origin=origin, **rights)
+
+    async def _parsed(self, content: bytes) -> listing.Listing:
+        """Parsed in a child: the loop that moves arms does not wait for a spreadsheet."""
+        order = msgspec.msgpack.encode(listing.Order(content=content, zone=self._zone, lanes=self._lanes))
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.lanes.listing",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(PARSE_WITHIN):
+                said, _ = await child.communicate(order)
+        except TimeoutError:
+            said = b""
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        try:
+            return msgspec.msgpack.decode(said, type=listing.Listing)
+        except msgspec.DecodeError as error:
+            raise BadRequest(N_("the list could not be read"), mend=N_("save it as CSV, in UTF-8 or GBK")) from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
