@@ -23,6 +23,14 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def boxes(self) -> dict[str, str]:
+        """Whose each epoch is; a clone's file begins with its origin's."""
+        try:
+            with closing(self._connect()) as connection:
+                return dict(connection.execute("SELECT id, box FROM epoch").fetchall())
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def head(self) -> Position | None:
         """The newest event."""
         last = None

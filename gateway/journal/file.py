@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiosqlite
 
@@ -34,20 +34,53 @@ class DamagedRow(sqlite3.DatabaseError):
     sqlite_errorname = "SQLITE_CORRUPT"
 
 
+class _Group(NamedTuple):
+    """What one transaction writes."""
+
+    rows: Sequence[Stored]
+    used: Sequence[tuple[str, str, int]]
+    marks: Sequence[tuple[str, str, int, str]]
+
+
+class _Writer(sqlite3.Connection):
+    """Writes a whole group in one visit to its thread: each visit costs the loop more than the rows do."""
+
+    group: _Group | None = None
+
+    def commit(self) -> None:
+        group, self.group = self.group, None
+        if group is not None:
+            if group.rows:
+                self.executemany(tables.INSERT_EVENT, group.rows)
+            if group.used:
+                self.executemany(tables.INSERT_USED, group.used)
+            if group.marks:
+                self.executemany(tables.INSERT_MARK, group.marks)
+        super().commit()
+
+
 class JournalFile:
     """Made by `open`. Every method raises sqlite3.Error when the disk fails."""
 
-    def __init__(self, opened: Opened, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self, opened: Opened, writer: aiosqlite.Connection, reader: aiosqlite.Connection, inner: _Writer
+    ) -> None:
         self.chain: Chain = opened.chain
         self.epochs: list[Epoch] = list(opened.epochs)
-        self._writer, self._reader = writer, reader
+        self._writer, self._reader, self._inner = writer, reader, inner
         self._frames = 0
         self._appended = 0  # bytes of rows since the last checkpoint
         self.bytes_written = 0
 
     @classmethod
     async def open(cls, path: Path, opened: Opened) -> JournalFile:
-        writer = await aiosqlite.connect(path, timeout=2.0, isolation_level="IMMEDIATE")
+        made: list[_Writer] = []
+
+        def factory(*arguments: Any, **options: Any) -> _Writer:
+            made.append(_Writer(*arguments, **options))
+            return made[0]
+
+        writer = await aiosqlite.connect(path, timeout=2.0, isolation_level="IMMEDIATE", factory=factory)
         try:
             for pragma in tables.WRITER_PRAGMAS:
                 await writer.execute_fetchall(pragma)
@@ -66,7 +99,7 @@ class JournalFile:
             await _close(reader)
             await _close(writer)
             raise
-        return cls(opened, writer, reader)
+        return cls(opened, writer, reader, made[0])
 
     def number(self, epoch: str) -> int | None:
         """The number of an epoch of this file; None for one it does not know."""
@@ -83,13 +116,8 @@ class JournalFile:
         marks: Sequence[tuple[str, str, int, str]] = (),
     ) -> None:
         """Make all of it durable, or nothing."""
+        self._inner.group = _Group(rows, used, marks)
         try:
-            if rows:
-                await self._writer.executemany(tables.INSERT_EVENT, rows)
-            if used:
-                await self._writer.executemany(tables.INSERT_USED, used)
-            if marks:
-                await self._writer.executemany(tables.INSERT_MARK, marks)
             await self._writer.commit()
         except BaseException:
             await self._roll_back()
@@ -139,16 +167,22 @@ class JournalFile:
         return rows
 
     async def strip(
-        self, up_to: int, *, before: int | None, most: int, importance: Importance | None = None
-    ) -> list[str]:
-        """Remove the bodies of the oldest rows up to a place; returns the types of what went.
+        self,
+        up_to: int,
+        *,
+        most: int,
+        before: int | None = None,
+        importance: Importance | None = None,
+        after: int = 0,
+    ) -> tuple[list[str], int]:
+        """Remove bodies of the oldest rows between two places; returns the types of what went, and the last place.
 
         `before` (microseconds) spares younger rows, `importance` spares all but one kind.
         """
-        arguments = (up_to, before, None if importance is None else int(importance), most)
-        found = list(await self._writer.execute_fetchall(tables.SELECT_OLDEST, arguments))
+        kind = None if importance is None else int(importance)
+        found = list(await self._writer.execute_fetchall(tables.SELECT_OLDEST, (up_to, before, kind, most, after)))
         if not found:
-            return []
+            return [], 0
         total = 0
         for count, (_place, _type, length) in enumerate(found):
             total += length
@@ -164,7 +198,7 @@ class JournalFile:
             await self._roll_back()
             raise
         self._count(min(total, STRIP_BYTES) + 2 * _ROW_OVERHEAD * len(chosen), pages=4)
-        return [row[1] for row in found]
+        return [row[1] for row in found], int(found[-1][0])
 
     async def forget_used(self, expired_before: str, noted_before: int) -> dict[str, str]:
         """Drop single-use ids that were used and expired long ago; returns those that are left."""

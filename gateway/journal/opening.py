@@ -95,7 +95,7 @@ def inspect(path: Path, *, held: bool = False) -> str:
     if size == 0:
         return "the file is empty or missing" if witness_of(path) else ""
     restored = restored_marker(path).exists()
-    found = log_check.damage(tables.wal(path))
+    found = "" if held else log_check.damage(tables.wal(path))
     if found:
         return found
     log = tables.wal(path)
@@ -117,14 +117,17 @@ def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_ma
     (tables_there,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if version == 0 and tables_there == 0:
         return "the file is empty" if known else ""  # created, and cut off before its first transaction
+    if connection.execute("SELECT 1 FROM meta WHERE key = 'open' AND value = '1'").fetchone():
+        if not log_may_lack:
+            return "the write-ahead log is missing"
+        # Closing this connection may take the log away: from here on it need not be there.
+        connection.execute(tables.SET_META, ("open", "0"))
     if size < QUICK_CHECK_BELOW:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             return str(verdict).splitlines()[0]
     for statement in tables.EVERY:  # compiled only: a column's name may be damaged too
         connection.execute("EXPLAIN " + statement, (None,) * tables.parameters(statement)).fetchall()
-    if not log_may_lack and connection.execute("SELECT 1 FROM meta WHERE key = 'open' AND value = '1'").fetchone():
-        return "the write-ahead log is missing"
     return _tail(connection)
 
 

@@ -19,12 +19,12 @@ _DAY = 86_400 * 1_000_000
 async def retain(file: JournalFile, writer: Writer, settings: schema.Journal, now: int) -> int:
     """Remove what may go; returns how many bodies. `now` is in microseconds. Raises sqlite3.Error."""
     removed = 0
-    if writer.received_place > 0:
+    if writer.space.received_place > 0:
         while batch := await _strip_old(file, writer, now - settings.keep_days * _DAY):
             removed += batch
     while await file.size() > settings.max_mb * 1024 * 1024:
         async with writer.using():
-            batch = await writer.free_least(file, "cap")
+            batch = await writer.space.free_least(file, "cap")
             await file.checkpoint()
         if not batch:
             break
@@ -35,6 +35,6 @@ async def retain(file: JournalFile, writer: Writer, settings: schema.Journal, no
 
 async def _strip_old(file: JournalFile, writer: Writer, before: int) -> int:
     async with writer.using():
-        removed = len(await file.strip(writer.received_place, before=before, most=_BATCH))
+        removed, _last = await file.strip(writer.space.received_place, most=_BATCH, before=before)
         await file.checkpoint()
-    return removed
+    return len(removed)

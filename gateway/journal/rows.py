@@ -60,10 +60,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def position(self) -> Position:
         return Position(self.epoch, self.seq)
 
-    def document(self) -> dict[str, Any]:
+    def document(self, box: str) -> dict[str, Any]:
         """The row as people and programs get it: `GET /v1/event`, `event list --json`, `event export`."""
         return {
-            "id": f"{self.epoch}/{self.seq}",
+            "id": f"{box}/{self.epoch}/{self.seq}",
             "epoch": self.epoch,
             "seq": self.seq,
             "type": self.type,
@@ -115,21 +115,19 @@ class Chain:
 
     def link(self, noted: Noted) -> Stored:
         """Give `noted` the next place; returns the row's columns."""
-        body_sha256 = _sha256(noted.body)
-        previous = self.head
-        self.seq = seq = self.seq + 1
-        self.head = head_of(
-            previous, self.epoch, seq, noted.type, iso(noted.at), noted.trusted, body_sha256.hexdigest()
-        )
+        body_sha256 = _sha256(noted.body).digest()
+        previous, self.seq = self.head, self.seq + 1
+        digest = _digest(previous, self.epoch, self.seq, noted.type, iso(noted.at), noted.trusted, body_sha256.hex())
+        self.head = digest.hex()
         return (
-            self.number << _SEQ_BITS | seq,
+            self.number << _SEQ_BITS | self.seq,
             noted.type,
             int(noted.importance),
             noted.at,
             int(noted.trusted),
-            body_sha256.digest(),
+            body_sha256,
             bytes.fromhex(previous),
-            bytes.fromhex(self.head[:16]),
+            digest[:8],
             noted.body,
         )
 
@@ -147,8 +145,20 @@ def head_of(
     body_sha256: str,
 ) -> str:
     """The hash of a header. Receivers compute it too; `previous` and `body_sha256` are hex."""
+    return _digest(previous, epoch, seq, type_, at, trusted, body_sha256).hex()
+
+
+def _digest(
+    previous: str,
+    epoch: str,
+    seq: int,
+    type_: str,
+    at: str,
+    trusted: bool,  # noqa: FBT001
+    body_sha256: str,
+) -> bytes:
     header = f"loumen-journal-1\n{previous}\n{epoch}\n{seq}\n{type_}\n{at}\n{trusted:d}\n{body_sha256}"
-    return _sha256(header.encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256(header.encode("utf-8", "surrogatepass")).digest()
 
 
 def row_of(stored: Sequence[Any], epoch: str) -> Row:

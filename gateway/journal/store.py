@@ -79,7 +79,8 @@ class Journal:
     def note(self, event: Event) -> None:
         """Take an event; it will be written in its turn. Never blocks, never raises."""
         try:
-            entry = Entry(self._noted(event))
+            wall, trusted = self._wall()
+            entry = Entry(noted(event, wall, trusted=trusted))
         except UNFIT as error:
             log.error("an event cannot be written: %s: %s", type(event).__name__, error)
             self._drops.count("invalid", _type_of(event), self._microseconds())
@@ -203,7 +204,7 @@ class Journal:
         """
         file = self._file()
         if received is not None:
-            self._writer.received_place = self._place(received)
+            self._writer.space.received_place = self._place(received)
         try:
             removed = await retention.retain(file, self._writer, self._settings, microseconds(now.wall))
             if now.trusted:

@@ -65,10 +65,11 @@ _SELECT = f"""
 #: Rows between two places, with the bodies that are left; parameters: low, high, limit.
 SELECT_ROWS = _SELECT.replace(" WAY LIMIT", " ASC LIMIT")
 SELECT_ROWS_DOWN = _SELECT.replace(" WAY LIMIT", " DESC LIMIT")
-#: Events whose bodies may go; parameters: highest place, age limit or NULL, importance or NULL, how many.
+#: Events whose bodies may go; parameters: highest place, age limit or NULL, importance or NULL, how many,
+#: lowest place (excluded).
 SELECT_OLDEST = """
     SELECT place, type, length(body) FROM event
-    WHERE place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)
+    WHERE place > ?5 AND place <= ?1 AND (?2 IS NULL OR at < ?2) AND (?3 IS NULL OR importance = ?3)
     ORDER BY place LIMIT ?4
 """
 TRUSTED_AT = "SELECT max(at) FROM (SELECT at, trusted FROM event ORDER BY place DESC LIMIT ?) WHERE trusted = 1"

@@ -5,31 +5,26 @@ group that fails is rolled back and tried again with growing pauses, in order, u
 go on gathering behind it and give way by importance (`waiting`). After three failures, or when SQLite says
 that the file is damaged, the file is closed and opened anew, which sets a damaged one aside. A commit that
 reported failure may still be found in the reopened file; it is then not written a second time.
-
-A full disk: the file must not need to grow any more. As soon as less than LOW is free, bodies of stored
-rows go until the file has pages to spare: received ones first, then the unimportant ones from the bottom
-up; nothing that a person ordered and no alarm. When the disk is full all at once, a reserve kept for that
-(deleted then) makes the room in which to do it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalDown, N_
 from gateway.journal import opening
-from gateway.journal.event import Event, Importance
-from gateway.journal.events import DropReason, JournalDropped
+from gateway.journal.event import Event
+from gateway.journal.events import JournalDropped
 from gateway.journal.file import JournalFile
-from gateway.journal.rows import Chain, Noted, Position, Stored, iso, number_of, place, seal, seq_of
+from gateway.journal.rows import Chain, Noted, Position, Stored, iso, number_of, seal, seq_of
+from gateway.journal.space import Space, is_full
 from gateway.journal.waiting import Drops, Entry, Waiting
 
 log = logging.getLogger(__name__)
@@ -40,14 +35,20 @@ PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the file is opened anew
 SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
 GROUP_BYTES = 256 * 1024
-RESERVE = 2 * 1024 * 1024  # more than the log and one group can ask of the file
-LOW = 5 * 1024 * 1024  # free bytes of the disk
-SPARE_PAGES = 400  # free pages inside the file on a full disk: more than the log can fill between two checkpoints
-_RELIEF = 200  # rows whose bodies go at once
 _TURN = 40  # rows hashed in one turn of the loop
 
 Marks = dict[str, tuple[Position, list[asyncio.Future[None]]]]
 Open = Callable[[str], Awaitable[JournalFile]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """Rows made ready for entries behind a place in the chain."""
+
+    entries: list[Entry]
+    start: Chain
+    rows: list[Stored]
+    end: Chain
 
 
 class Writer:
@@ -63,6 +64,7 @@ class Writer:
         drops: Drops,
         committed: Callable[[Sequence[Entry]], None],
     ) -> None:
+        self.space = Space(path, drops, at)
         self._path, self._open, self._note, self._at, self._committed = path, open_file, note, at, committed
         self._waiting, self._drops = waiting, drops
         self._marks: Marks = {}
@@ -71,12 +73,13 @@ class Writer:
         self._writing_since: float | None = None
         self._turn = asyncio.Lock()  # one user of the writing connection at a time
         self._suspect = ""
+        self._ahead: list[Entry] = []  # the next group, taken from the queue while this one is being written,
+        self._linked: _Linked | None = None  # and its rows, if this one is written as expected
         self._ambiguous: tuple[list[Stored], Chain] | None = None  # a group whose commit failed, and its end
         self.file: JournalFile | None = None
         self.failures = 0
         self.problem = N_("not started yet")
         self.facts: dict[str, object] = {}
-        self.received_place = -1
         self._bytes_before = 0
 
     # --- called from outside, never blocking
@@ -124,7 +127,7 @@ class Writer:
         """Until `stop`, or cancelled."""
         while True:
             await self._gather()
-            entries = self._waiting.take(GROUP, GROUP_BYTES)
+            entries, self._ahead = self._ahead or self._waiting.take(GROUP, GROUP_BYTES), []
             marks, self._marks = self._marks, {}
             if not self._waiting:
                 self._since = None
@@ -132,7 +135,9 @@ class Writer:
             if len(self._waiting) < GROUP and not self._stopping.is_set():
                 self._plenty.clear()
             written = await self._make_durable(entries, marks)
-            if self._stopping.is_set() and (not written or not (self._waiting or self._marks or self._drops)):
+            more = self._ahead or self._waiting or self._marks or self._drops
+            if self._stopping.is_set() and not (written and more):
+                self._fail_waiters(self._ahead, {})
                 return
 
     async def ensure_open(self) -> bool:
@@ -157,6 +162,8 @@ class Writer:
                 await file.close()
 
     async def _gather(self) -> None:
+        if self._ahead:
+            return
         if self._drops and not self._waiting:
             self.wake()
         await self._something.wait()
@@ -167,15 +174,17 @@ class Writer:
                 await self._plenty.wait()
 
     async def _make_durable(self, entries: list[Entry], marks: Marks) -> bool:
-        """Write all of it: in one transaction where the disk is well, in smaller parts after a failure.
+        """Write all of it in one transaction, on a full disk in smaller ones. False: stopped with a failing disk.
 
-        False when the journal stops with a failing disk.
+        Each attempt writes the same: what failed attempts leave in the log then looks like one torn transaction
+        (`log_check`), and a commit that failed only in word is recognised. So a record that is withdrawn after
+        the first attempt still becomes durable.
         """
+        entries[:] = [entry for entry in entries if not entry.withdrawn]
         entries += self._told_drops()
         size = len(entries)
         try:
             while True:
-                entries[:] = [entry for entry in entries if not entry.withdrawn]
                 if not entries and not marks and not self._suspect:
                     return True
                 try:
@@ -189,7 +198,8 @@ class Writer:
                         await self._failed(error)
                     if self._stopping.is_set():
                         return False
-                    size = max(1, min(size, len(entries)) // 4)
+                    if is_full(error):
+                        size = max(1, min(size, len(entries)) // 4)
                     await self._pause()
         finally:
             self._fail_waiters(entries, marks)
@@ -210,17 +220,24 @@ class Writer:
         """One attempt at one transaction. `_turn` is held."""
         self._writing_since = asyncio.get_running_loop().time()
         try:
-            chain, rows = file.chain.copy(), []
-            for count, entry in enumerate(entries, 1):
-                rows.append(chain.link(entry.noted))
-                if count % _TURN == 0:
-                    await asyncio.sleep(0)
+            linked, self._linked = self._linked, None
+            if linked is None or linked.entries != entries or linked.start != file.chain:
+                linked = await _link(entries, file.chain)
+            rows, chain = linked.rows, linked.end
             self._ambiguous = rows, chain
-            await file.commit(
-                rows,
-                [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
-                [(name, *position, seal(name, *position)) for name, (position, _waiters) in marks.items()],
+            commit = asyncio.create_task(  # noqa: RUF006  (awaited below, also when the rest fails)
+                file.commit(
+                    rows,
+                    [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
+                    [(name, *position, seal(name, *position)) for name, (position, _waiters) in marks.items()],
+                )
             )
+            try:
+                if not self._ahead and len(self._waiting) >= GROUP:
+                    self._ahead = self._waiting.take(GROUP, GROUP_BYTES)
+                    self._linked = await _link(self._ahead, chain)
+            finally:
+                await commit
         finally:
             self._writing_since = None
         self._ambiguous = None
@@ -248,21 +265,12 @@ class Writer:
     async def _checkpoint(self, file: JournalFile) -> None:
         try:
             if await file.checkpoint():
-                await self._watch_space(file)
+                await self.space.watch(file)
         except (sqlite3.Error, OSError) as error:
             log.warning("journal checkpoint failed, trying again later: %s", error)
             self._note_damage(error)
-            if _is_full(error):
-                await self._relieve()
-
-    async def _watch_space(self, file: JournalFile) -> None:
-        """On a disk that is all but full, see to it that the file need not grow."""
-        disk = os.statvfs(self._path.parent)
-        if disk.f_bavail * disk.f_frsize >= LOW:
-            await asyncio.to_thread(_keep_reserve, self._path)
-            return
-        while await file.free_pages() < SPARE_PAGES and await self.free_least(file, "disk"):
-            await file.checkpoint()
+            if is_full(error):
+                await self.space.relieve(self.file)
 
     async def _opened(self) -> JournalFile:
         if self._suspect:
@@ -271,7 +279,7 @@ class Writer:
             self.file = await self._open(self._suspect)
             self._suspect = ""
             self.problem, self.facts = "", {}
-            await asyncio.to_thread(_keep_reserve, self._path)
+            await self.space.keep_reserve()
             self._committed(())
         return self.file
 
@@ -281,9 +289,9 @@ class Writer:
         self.problem, self.facts = N_("the disk does not take the journal: {error}"), {"error": str(error)}
         log.warning("journal write failed (%d in a row): %s", self.failures, error)
         self._note_damage(error)
-        if _is_full(error):
+        if is_full(error):
             self.problem, self.facts = N_("the disk is full"), {}
-            await self._relieve()
+            await self.space.relieve(self.file)
         elif self.file and (self._suspect or self.failures >= FAILURES_DOWN):
             await self._let_go()
 
@@ -293,31 +301,6 @@ class Writer:
             or (error_name(error) in ("SQLITE_IOERR_READ", "SQLITE_IOERR_CORRUPTFS") and self.failures > FAILURES_DOWN)
         ):
             self._suspect = str(error)
-
-    async def _relieve(self) -> None:
-        """Make room on a full disk."""
-        reserve_path(self._path).unlink(missing_ok=True)
-        if not self.file:
-            return
-        try:
-            await self.file.checkpoint(now=True)
-            await self._watch_space(self.file)
-        except (sqlite3.Error, OSError) as error:
-            log.warning("no room could be made on the full disk: %s", error)
-
-    async def free_least(self, file: JournalFile, reason: DropReason) -> int:
-        """Remove bodies: received ones first, then the least important, the oldest of each first."""
-        head = place(file.chain.number, file.chain.seq)
-        removed = await file.strip(self.received_place, before=None, most=_RELIEF) if self.received_place > 0 else []
-        if removed:
-            return len(removed)
-        for importance in (Importance.CHATTER, Importance.NOTICE, Importance.ACCESS):
-            removed = await file.strip(head, before=None, most=_RELIEF, importance=importance)
-            for type_ in removed:
-                self._drops.count(reason, type_, self._at())
-            if removed:
-                return len(removed)
-        return 0
 
     @property
     def bytes_written(self) -> int:
@@ -359,28 +342,13 @@ class Writer:
                 waiter.set_exception(down)
 
 
-def reserve_path(path: Path) -> Path:
-    """A file whose only use is to be deleted when the disk is full all at once."""
-    return path.with_name("journal.reserve")
-
-
-def _keep_reserve(path: Path) -> None:
-    reserve = reserve_path(path)
-    with suppress(OSError):
-        if reserve.exists() and reserve.stat().st_size == RESERVE:
-            return
-        handle = os.open(reserve, os.O_CREAT | os.O_WRONLY, 0o600)
-        try:
-            os.posix_fallocate(handle, 0, RESERVE)
-        except OSError:
-            reserve.unlink()
-        finally:
-            os.close(handle)
-
-
-def _is_full(error: BaseException) -> bool:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or opening.primary_code(error) == sqlite3.SQLITE_FULL
+async def _link(entries: list[Entry], start: Chain) -> _Linked:
+    chain, rows = start.copy(), list[Stored]()
+    for count, entry in enumerate(entries, 1):
+        rows.append(chain.link(entry.noted))
+        if count % _TURN == 0:
+            await asyncio.sleep(0)
+    return _Linked(list(entries), start.copy(), rows, chain)
 
 
 def error_name(error: BaseException) -> str:
