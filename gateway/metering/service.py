@@ -83,7 +83,7 @@ class Metering:
         self.refused: dict[str, deque[Refusal]] = {name: deque(maxlen=memory.REFUSALS) for name in self.profiles}
         self._samples: list[tuple[str, Reading]] = []
         self.lines = {name: self._line(name, bus) for name, bus in config.bus.items()}
-        self._ready = asyncio.Event()
+        self.ready = asyncio.Event()
         self._found = asyncio.Event()
 
     def _load_profiles(self) -> None:
@@ -117,9 +117,9 @@ class Metering:
 
     async def run(self) -> None:
         """Remember, then write what must be kept, until cancelled."""
-        if not self._ready.is_set():
+        if not self.ready.is_set():
             await self._remember()
-            self._ready.set()
+            self.ready.set()
         saved = self._clock.now().mono
         while True:
             found = await self._finding_within(HAND_OVER)
@@ -133,12 +133,12 @@ class Metering:
 
     async def run_bus(self, name: str) -> None:
         """Poll one bus until cancelled."""
-        await self._ready.wait()
+        await self.ready.wait()
         await self.lines[name].run()
 
     async def close(self) -> None:
         """At the daemon's end, before measurements.db is closed."""
-        if self._ready.is_set():
+        if self.ready.is_set():
             self.hand_over()
             await asyncio.to_thread(self._save, self._memory())
 

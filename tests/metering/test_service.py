@@ -1,0 +1,249 @@
+"""The meters of a box in virtual time: polled, believed, found, kept, remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.clock import LoopClock
+from gateway.command import Actor, Role
+from gateway.config import schema
+from gateway.errors import NotFound
+from gateway.journal.event import Event
+from gateway.measurements import Hour, Sample
+from gateway.metering import commands as c
+from gateway.metering import events, profiles
+from gateway.metering import profile as p
+from gateway.metering.answers import Meters
+from gateway.metering.service import FILE, Metering, series
+from tests.virtual_time import run
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+ACTOR = Actor("uid:0", Role.ADMINISTRATOR, "cli")
+USW, TUF = profiles.load("usw-dn15-dn40"), profiles.load("tuf-2000m")
+
+
+@dataclass
+class Shelf:
+    """measurements.db, without a disk."""
+
+    rows: list[tuple[str, float, datetime]] = field(default_factory=list)
+
+    def add(self, series: str, value: float, at: datetime | None = None) -> None:
+        assert at is not None
+        self.rows.append((series, value, at))
+
+    async def read(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Sample]:
+        found = [Sample(n, *row[:1], row[2], row[1]) for n, row in enumerate(self.rows) if row[0] == series]
+        return [sample for sample in found if since <= sample.at < until][:limit]
+
+    async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]:
+        hours: dict[datetime, list[float]] = {}
+        for sample in await self.read(series, since, until, 10**6):
+            hours.setdefault(sample.at.replace(minute=0, second=0, microsecond=0), []).append(sample.value)
+        return [
+            Hour(series, at, len(found), min(found), max(found), 0.0, found[-1]) for at, found in sorted(hours.items())
+        ][:limit]
+
+
+class Box:
+    """Meters on simulated buses, and what they told."""
+
+    def __init__(self, folder: Path, shelf: Shelf | None = None, **meters: dict[str, object]) -> None:
+        self.folder, self.shelf = folder, shelf or Shelf()
+        self.told: list[Event] = []
+        buses = {str(meter.get("bus", "riser")) for meter in meters.values()}
+        document = {
+            "site": {"name": "Garden", "community": "garden-1"},
+            "box": {"name": "unit-1"},
+            "bus": {bus: {"driver": "simulated", "meters": str(folder / f"{bus}.json")} for bus in buses},
+            "meter": {
+                name: {"name": name, "bus": "riser", "profile": "usw-dn15-dn40", **meter}
+                for name, meter in meters.items()
+            },
+        }
+        self.config = msgspec.convert(document, schema.Gateway)
+        self.units: dict[str, dict[str, dict[str, object]]] = {bus: {} for bus in buses}
+        self.write()
+
+    def write(self) -> None:
+        for bus, units in self.units.items():
+            (self.folder / f"{bus}.json").write_text(json.dumps(units))
+
+    def shows(self, unit: int, millilitres: int, profile: p.Profile = USW, bus: str = "riser") -> None:
+        self.units[bus][str(unit)] = {"3": {str(at): word for at, word in p.encode(profile, millilitres).items()}}
+        self.write()
+
+    def kinds(self) -> list[str]:
+        return [event.type_name() for event in self.told]
+
+    async def live(self, scenario: Callable[[Metering], object], start: datetime = START) -> Metering:
+        """Run the meters while `scenario` does."""
+        metering = Metering(self.config, self.folder, LoopClock(start), self.told.append, self.shelf)
+        tasks = [asyncio.create_task(metering.run())]
+        tasks += [asyncio.create_task(metering.run_bus(bus)) for bus in metering.lines]
+        await metering.ready.wait()
+        done = scenario(metering)
+        if asyncio.iscoroutine(done):
+            await done
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+        await metering.close()
+        return metering
+
+
+def test_a_night_with_a_burst(tmp_path: Path) -> None:
+    box = Box(tmp_path, flat={"unit": 1}, other={"unit": 2, "profile": "tuf-2000m"})
+    box.shows(1, 10_000_000)
+    box.shows(2, 7_000_000, TUF)
+
+    async def night(_metering: Metering) -> None:
+        register = 10_000_000
+        for minute in range(8 * 60):
+            register += 15_000 if minute >= 180 else 0
+            box.shows(1, register)
+            await asyncio.sleep(60)
+
+    async def scenario() -> None:
+        metering = await box.live(night)
+        (leak,) = [event for event in box.told if isinstance(event, events.LeakSuspected)]
+        assert (leak.meter, leak.rule) == ("flat", "burst")
+        since = datetime.fromisoformat(leak.since)
+        assert abs(since - (START + timedelta(minutes=180))) <= timedelta(minutes=6)
+        assert 800 <= leak.litres_per_hour <= 900
+        assert box.kinds() == ["water.leak_suspected.v1"]
+        views = {view.id: view for view in metering.views().meters}
+        assert views["flat"].leaks[0].rule == "burst"
+        assert (views["other"].state, views["other"].register) == ("ok", 7000.0)
+        assert len([row for row in box.shelf.rows if row[0] == series("other")]) <= 10, "what stands is not written"
+        history = await Meters(metering, "", LoopClock(START)).history(c.MeterHistory(meter="flat", hours=12), ACTOR)
+        assert sum(use.litres for use in history.use) == pytest.approx(15 * 299, abs=31)
+        assert not any(use.gap for use in history.use)
+
+    run(scenario())
+
+
+def test_a_bus_that_is_gone_delays_no_other_and_blames_no_meter(tmp_path: Path) -> None:
+    box = Box(tmp_path, near={"unit": 1}, far={"unit": 1, "bus": "attic"})
+    box.shows(1, 1_000_000)
+    box.shows(1, 2_000_000, bus="attic")
+
+    async def scenario() -> None:
+        async def story(metering: Metering) -> None:
+            await asyncio.sleep(200)
+            (tmp_path / "attic.json").unlink()
+            await asyncio.sleep(3600)
+            assert metering.views().buses[1 - [bus.id for bus in metering.views().buses].index("riser")].problem
+            assert metering.view("near").age is not None
+            assert (metering.view("near").age or 0) <= 61
+            assert metering.view("far").state == "ok", "nobody knows anything bad of the meter"
+            box.shows(1, 2_400_000, bus="attic")
+            await asyncio.sleep(120)
+            assert metering.view("far").register == 2400.0
+
+        await box.live(story)
+        assert box.kinds() == ["meter.bus_gone.v1", "meter.bus_back.v1"]
+        away = box.told[1]
+        assert isinstance(away, events.BusBack)
+        assert away.away_seconds >= 3500
+
+    run(scenario())
+
+
+def test_a_restart_goes_on_and_tells_nothing_twice(tmp_path: Path) -> None:
+    box = Box(tmp_path, flat={"unit": 1})
+
+    async def dripping(_metering: Metering, hours: int, begin: int) -> None:
+        for minute in range(hours * 60):
+            box.shows(1, begin + minute * 100)
+            await asyncio.sleep(60)
+
+    async def first() -> None:
+        await box.live(lambda metering: dripping(metering, 30, 10_000_000))
+
+    run(first())
+    assert box.kinds() == ["water.leak_suspected.v1"]
+    again = Box(tmp_path, box.shelf, flat={"unit": 1})
+
+    async def second() -> None:
+        start = START + timedelta(hours=30, minutes=20)
+        metering = await again.live(lambda metering: dripping(metering, 3, 10_182_000), start)
+        (leak,) = metering.view("flat").leaks
+        assert leak.litres == pytest.approx(200, abs=3)
+        (tmp_path / FILE).unlink()
+
+    run(second())
+    assert again.kinds() == [], "it still runs: nothing new"
+    third = Box(tmp_path, box.shelf, flat={"unit": 1})
+
+    async def last() -> None:
+        metering = await third.live(lambda metering: dripping(metering, 1, 10_201_000), START + timedelta(hours=34))
+        assert [leak.rule for leak in metering.view("flat").leaks] == ["no_still_hour"]
+
+    run(last())
+    assert third.kinds() == ["water.leak_suspected.v1"], "without a memory it is found again from the readings"
+
+
+def test_a_damaged_memory_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b'{"layout": 1, "meters": {"flat": {"watch": 7}}}')
+    box = Box(tmp_path, flat={"unit": 1})
+    box.shows(1, 1_000_000)
+
+    async def scenario() -> None:
+        metering = await box.live(lambda _metering: asyncio.sleep(180))
+        assert metering.view("flat").register == 1000.0
+
+    run(scenario())
+
+
+def test_a_profile_that_cannot_be_used_takes_no_other_meter_with_it(tmp_path: Path) -> None:
+    box = Box(tmp_path, flat={"unit": 1}, lost={"unit": 2, "profile": "usw-dn15"})
+    box.shows(1, 1_000_000)
+
+    async def scenario() -> None:
+        metering = await box.live(lambda _metering: asyncio.sleep(180))
+        assert metering.view("flat").state == "ok"
+        assert metering.view("lost").state == "unusable"
+        part, error = next(metering.problems())
+        assert part == "meter.lost"
+        assert "usw-dn15-dn40" in str(error)
+
+    run(scenario())
+
+
+def test_commands_beside_the_polls(tmp_path: Path) -> None:
+    box = Box(tmp_path, flat={"unit": 1}, split={"unit": 2, "profile": "tuf-2000m"})
+    box.shows(1, 1_000_000)
+    box.shows(2, 5_000_250, TUF)
+
+    async def scenario() -> None:
+        async def story(metering: Metering) -> None:
+            await asyncio.sleep(180)
+            answers = Meters(metering, "", LoopClock(START))
+            read = await answers.read(c.ReadMeter(meter="split"), ACTOR)
+            assert (read.register, read.believed, read.units["flow"]) == (5000.25, True, "m3/h")
+            scan = await answers.scan(c.ScanMeters(bus="riser", last=5), ACTOR)
+            assert [(found.unit, found.meter, found.profile) for found in scan.found] == [
+                (1, "flat", ""),
+                (2, "split", "tuf-2000m"),
+            ]
+            with pytest.raises(NotFound, match="there is no bus attic"):
+                await answers.scan(c.ScanMeters(bus="attic"), ACTOR)
+            with pytest.raises(NotFound, match="there is no meter x"):
+                await answers.read(c.ReadMeter(meter="x"), ACTOR)
+            box.shows(2, 900_000_000, TUF)
+            read = await answers.read(c.ReadMeter(meter="split"), ACTOR)
+            assert (read.believed, read.reason) == (False, "more than the pipe gives")
+
+        await box.live(story)
+
+    run(scenario())
