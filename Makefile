@@ -7,6 +7,8 @@
 #   make nightly   the long forms
 #   make .venv     what all of them stand on; a second run does nothing
 #   make lock      requirements/*.in -> requirements/*.txt
+#   make wheels    all that a box installs, into WHEELS (wheels/), for deploy.sh --wheels; BOX=aarch64 and BOX_PYTHON=3.13
+#                  for a box of another kind
 #
 # PYTHON=... chooses another interpreter (3.11 or newer).
 
@@ -17,7 +19,7 @@ LOCKS := $(addprefix requirements/,runtime.txt demo.txt dev.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint style layout types imports catalogue bench nightly lock clean
+.PHONY: help .venv demo test lint style layout types imports catalogue bench nightly lock wheels clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -95,6 +97,19 @@ nightly: .venv
 
 lock:
 	$(PYTHON) requirements/lock.py
+
+WHEELS ?= wheels
+BOX_PYTHON ?= 3.11
+GLIBC := 2014 _2_17 _2_27 _2_28 _2_34
+FOR_BOX = $(if $(BOX),--python-version $(BOX_PYTHON) $(foreach glibc,$(GLIBC),--platform manylinux$(glibc)_$(BOX)))
+DOWNLOAD = $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-input --only-binary :all: --no-deps \
+    --require-hashes --dest $(WHEELS)
+
+# The locks name everything, so nothing is resolved here (--no-deps).
+wheels: .venv/.created
+	$(DOWNLOAD) $(FOR_BOX) -r requirements/runtime.txt -r requirements/build.txt
+	$(DOWNLOAD) $(FOR_BOX) --ignore-requires-python -r requirements/no-deps.txt
+	@echo "$$(ls $(WHEELS)/*.whl | wc -l) wheels in $(WHEELS): sudo ./deploy.sh install --wheels $(WHEELS) ..."
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

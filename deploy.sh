@@ -235,8 +235,8 @@ put_config() {
 make_key() {
     [ ! -e "$CREDENTIAL" ] || return 0
     [ -d "$(dirname "$CREDENTIAL")" ] || mkdir -m 700 "$(dirname "$CREDENTIAL")"
-    if [ -s "$STATE/box.key" ]; then
-        install -m 600 "$STATE/box.key" "$CREDENTIAL.new"
+    if [ -s "$STATE/keys/box.key" ]; then
+        install -m 600 "$STATE/keys/box.key" "$CREDENTIAL.new"
     elif [ -s "$STATE/keys/keys.db" ]; then
         say "WARNING: the box key is gone, and names and faces are encrypted with it: put it back as $CREDENTIAL"
         return 0
@@ -514,9 +514,19 @@ remote() {
     try_there "$as \$as true" || fail "no root on $host" "log in as root, or let sudo ask for no password"
     if [ -n "$dry" ]; then words+=(--dry-run); fi
     if [ -n "$replace" ]; then words+=(--replace-units); fi
-    say "sending release $id to $host"
-    sources | (cd "$HERE" && tar -czf - -T -) |
-        try_there "$as \$as rm -rf $at; \$as mkdir -p $at && \$as tar -xzf - -C $at" || fail "$host could not take the release"
+    if [ "$verb" = status ] || [ "$verb" = rollback ]; then # the box has all it needs for these
+        step "$BASE/current/share/loumen"
+        return
+    fi
+    # What was sent whole stays: a step that a lost connection left behind may be reading it.
+    if ! try_there "$as \$as test -e $at/.sent"; then
+        say "sending release $id to $host"
+        sources | (cd "$HERE" && tar -czf - -T -) | try_there "$as \$as rm -rf $at; \$as mkdir -p $at &&
+            \$as tar -xzf - -C $at && \$as touch $at/.sent" || {
+            [ $? = 5 ] || fail "$host could not take the release"
+            exit 5
+        }
+    fi
     if [ -n "$given_config" ]; then
         try_there "$as \$as tee $at/gateway.toml >/dev/null" <"$given_config"
         words+=(--config "$at/gateway.toml")
@@ -525,12 +535,19 @@ remote() {
         send_wheels
         words+=(--wheels "$BASE/wheels")
     fi
+    step "$at"
+}
+step() { # one step of theirs: it has its own session and log, so that it outlives this connection
+    local code=0
     # shellcheck disable=SC2016  # for the shell over there
-    try_there "$as"' $as sh -s' <<REMOTE || code=$?
-cd $at && rm -f ../exit
-setsid nohup sh -c 'bash ./deploy.sh ${words[*]@Q}; echo \$? >../exit' >../log 2>&1 </dev/null &
-tail -q -n +1 --pid=\$! -f ../log
-exit "\$(cat ../exit)"
+    try_there "$as"' $as bash -s' <<REMOTE || code=$?
+[ -e $1/deploy.sh ] || { echo "deploy: nothing is installed on this box" >&2; exit 1; }
+mkdir -p $BASE/incoming && cd $BASE/incoming && log=\$\$
+setsid nohup bash -c 'bash $1/deploy.sh ${words[*]}; echo \$? >'\$log.exit >\$log.log 2>&1 </dev/null &
+tail -q -n +1 --pid=\$! -f \$log.log
+code=\$(cat \$log.exit)
+rm -f \$log.exit \$log.log
+exit "\$code"
 REMOTE
     return "$code"
 }

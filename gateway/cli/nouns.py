@@ -29,6 +29,7 @@ NOUNS: dict[str, Noun] = {
     "config": Noun("gateway.cli.config", N_("the configuration file: new, check, show, apply")),
     "model": Noun("gateway.cli.model", N_("model files: list, verify, prepare")),
     "doctor": Noun("gateway.cli.doctor", N_("ten checks, each with its mend")),
+    "label": Noun("gateway.cli.label", N_("the sticker for this box: id, address, fingerprint, QR code")),
     "enrol": Noun("gateway.cli.enrol", N_("make this box known to a community's desk")),
     "desk": Noun("gateway.cli.desk", N_("the community's server: receive, store, command")),
     "demo": Noun("gateway.cli.demo", N_("a whole house in one terminal, without hardware")),
