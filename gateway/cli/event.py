@@ -52,7 +52,7 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
         after = arguments.after or source.before_newest(arguments.limit)
         found = _wanted(source.rows(after), arguments.type)
         rows = list(islice(found, arguments.limit))
-    following = rows[-1]["id"] if rows else after
+    following = f"{rows[-1]['epoch']}/{rows[-1]['seq']}" if rows else after
     shell.out({"events": rows, "next": following}, lambda: _table(rows, shell))
     return shell.done()
 
@@ -169,8 +169,9 @@ class _File:
         found = _POSITION.fullmatch(after)
         if after and not found:
             raise BadRequest(N_("after must be EPOCH/SEQ"))
+        boxes = self._reader.boxes()
         for row in self._reader.rows(Position(found[1], int(found[2])) if found else None):
-            yield msgspec.json.decode(msgspec.json.encode(row.document()))
+            yield msgspec.json.decode(msgspec.json.encode(row.document(boxes[row.epoch])))
 
     def verify(self) -> dict[str, Any]:
         import sqlite3

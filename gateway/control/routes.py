@@ -5,7 +5,8 @@
     GET  /v1/event?after=EPOCH/SEQ&limit=&follow=1     the journal, oldest first; follow: lines of JSON without end
     POST /v1/command/<name>                            run a command; the body's JSON fields are the command's
 
-A list answer is `{"events": [...], "next": "EPOCH/SEQ"}`; `next` is the `after` of the next page.
+A list answer is `{"events": [...], "next": "EPOCH/SEQ"}`; `next` is the `after` of the next page. An event's
+`id` is its name everywhere, on the box and beyond: BOX/EPOCH/SEQ.
 `after=head` starts behind the newest event.
 """
 
@@ -17,7 +18,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -45,6 +46,8 @@ class Commands(Protocol):
 
 class JournalReader(Protocol):
     """The reading side of the journal (`gateway.journal.store.Journal`)."""
+
+    box: str
 
     @property
     def head(self) -> Position | None: ...
@@ -111,7 +114,7 @@ class Routes:
             return Answer(200, self._follow(journal, after, request), NDJSON)
         rows = await journal.read(after, _limit(request.query.get("limit", "200")))
         last = f"{rows[-1].epoch}/{rows[-1].seq}" if rows else _text(after)
-        return Answer(200, encode({"events": [_row(row) for row in rows], "next": last}) + b"\n")
+        return Answer(200, encode({"events": [row.document(journal.box) for row in rows], "next": last}) + b"\n")
 
     async def _follow(self, journal: JournalReader, after: Position | None, request: Request) -> AsyncIterator[bytes]:
         self._followers += 1
@@ -121,7 +124,7 @@ class Routes:
                 rows = await journal.read(after, 200)
                 if rows:
                     after = _at(rows[-1].epoch, rows[-1].seq)
-                    yield b"".join(encode(_row(row)) + b"\n" for row in rows)
+                    yield b"".join(encode(row.document(journal.box)) + b"\n" for row in rows)
                 elif not await _more(journal, after, left):
                     yield b"\n"
         finally:
@@ -215,21 +218,6 @@ def _at(epoch: str, seq: int) -> Position:
 
 def _text(position: Position | None) -> str:
     return f"{position.epoch}/{position.seq}" if position is not None else ""
-
-
-def _row(row: Row) -> dict[str, Any]:
-    return {
-        "id": f"{row.epoch}/{row.seq}",
-        "epoch": row.epoch,
-        "seq": row.seq,
-        "type": row.type,
-        "at": row.at,
-        "trusted": row.trusted,
-        "event": None if row.body is None else msgspec.Raw(row.body),
-        "body_sha256": row.body_sha256,
-        "previous": row.previous,
-        "head": row.head,
-    }
 
 
 async def _more(journal: JournalReader, after: Position | None, left: asyncio.Future[None]) -> bool:

@@ -21,7 +21,7 @@ from gateway.journal.commands import JournalService
 from gateway.journal.store import Journal
 from gateway.state_lock import StateLock
 from tests.cli.run_cli import ROOT, loumen
-from tests.journal.samples import Alarm, Passed, journal_at, running, settled
+from tests.journal.samples import BOX, Alarm, Passed, journal_at, running, settled
 
 EVENTS = 30
 
@@ -95,6 +95,7 @@ def test_list_verify_and_export_of_a_running_box(tmp_path: Path) -> None:
         assert exported.returncode == 0, exported.stderr
         rows = [json.loads(line) for line in out.read_text().splitlines()]
         assert [row["seq"] for row in rows] == list(range(1, EVENTS + 4))
+        assert [row["id"] for row in rows] == [f"{journal.box}/{row['epoch']}/{row['seq']}" for row in rows]
 
     on_a_running_box(tmp_path, ask)
 
@@ -131,7 +132,12 @@ def test_follow_tells_what_happens_and_ends_at_an_interrupt(tmp_path: Path) -> N
 def test_a_stopped_box_is_read_from_its_file(tmp_path: Path) -> None:
     options = stopped_box(tmp_path)
     listed = loumen(*options, "--json", "event", "list", "--limit", "2", home=tmp_path)
-    assert [row["event"]["n"] for row in json.loads(listed.stdout)["events"]] == [1, -1], listed.stderr
+    document = json.loads(listed.stdout)
+    assert [row["event"]["n"] for row in document["events"]] == [1, -1], listed.stderr
+    last = document["events"][-1]
+    assert (last["id"], document["next"]) == (f"{BOX}/{document['next']}", f"{last['epoch']}/{last['seq']}")
+    behind = loumen(*options, "--json", "event", "list", "--after", document["next"], home=tmp_path)
+    assert json.loads(behind.stdout) == {"events": [], "next": document["next"]}
     assert loumen(*options, "event", "verify", home=tmp_path).returncode == 0
     exported = loumen(*options, "event", "export", "--type", "test.alarm", home=tmp_path)
     assert len(exported.stdout.splitlines()) == 1

@@ -22,6 +22,8 @@ EPOCH = "0123456789abcdef"
 class Journal:
     """Rows in memory; `add` is called from another thread."""
 
+    box = "box-1"
+
     def __init__(self, count: int) -> None:
         self.rows = [row(seq) for seq in range(1, count + 1)]
         self.waiting = 0
@@ -86,7 +88,7 @@ def test_pages(path: Path) -> None:
         assert first["events"][1]["event"] is None
         assert first["next"] == f"{EPOCH}/2"
         rest = client.get(f"/v1/event?after={first['next']}&limit=9999")
-        assert [event["id"] for event in rest["events"]] == [f"{EPOCH}/{seq}" for seq in (3, 4, 5)]
+        assert [event["id"] for event in rest["events"]] == [f"box-1/{EPOCH}/{seq}" for seq in (3, 4, 5)]
         end = client.get(f"/v1/event?after={rest['next']}")
         assert end == {"events": [], "next": f"{EPOCH}/5"}
         assert client.get("/v1/event?after=head")["events"] == []
@@ -148,4 +150,4 @@ def wait_for(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 5
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.01)  # looks at a server in another thread
