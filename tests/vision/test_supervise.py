@@ -104,7 +104,7 @@ def gone(pid: int) -> bool:
             return True
         if state in "ZX":
             return True
-        time.sleep(0.02)
+        time.sleep(0.02)  # looks at a process that is not our child
     return False
 
 

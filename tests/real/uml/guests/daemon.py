@@ -83,7 +83,7 @@ def until(bank: Bank, line: int, level: bool, within: float = 10.0) -> float:
     while bank.level(line) is not level:
         if time.monotonic() - began > within:
             raise AssertionError(f"line {line} did not become {level}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # looks at a wire, which nobody announces
     return time.monotonic()
 
 
