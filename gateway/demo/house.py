@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.simulated.remote import Remote, raised
+from gateway.demo.gate import Gate
 from gateway.demo.stage import LOUMEN, Lines, Stage
 
 LOCK, CONTACT, EXIT, FIRE, GRANTED, DENIED = 17, 22, 23, 24, 5, 6
@@ -55,6 +56,7 @@ run = "child"
 models = "{models}"
 
 [uplink]
+protocol = "3.1.1"  # all that the demo's broker speaks
 backoff_max = 2.0
 [[uplink.brokers]]
 host = "localhost"
@@ -75,6 +77,7 @@ class House:
 
     stage: Stage
     building: Remote
+    gate: Gate
     config: Path
     desk: Path
     port: int
@@ -101,9 +104,11 @@ class House:
                 granted=GRANTED,
                 denied=DENIED,
             )
+            + Gate.tables(stage)
         )
         stage.env |= {"LOUMEN_SIMULATED": str(wires), "LOUMEN_CONFIG": str(config), "LOUMEN_DESK": str(folder / "desk")}
-        house = cls(stage, building, config, folder / "desk", port)
+        house = cls(stage, building, Gate(stage, building), config, folder / "desk", port)
+        house.gate.stand()
         house.building.set(CONTACT, True)  # closed
         return house
 
