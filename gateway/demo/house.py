@@ -115,9 +115,8 @@ class House:
     def enrol(self) -> None:
         """A community, and this box in it: desk init, enrol, desk admit, enrol --accept."""
         folder, stage = self.stage.folder, self.stage
-        root = stage.ask("desk", "init", "--community", COMMUNITY, "--host", "localhost", "--port", str(self.port))[
-            "root"
-        ]
+        init = ("desk", "init", "--community", COMMUNITY, "--host", "localhost", "--port", str(self.port))
+        root = stage.ask(*init, "--protocol", "3.1.1")["root"]
         asked = stage.ask("enrol", "--output", str(folder / "request.json"))
         self.box = asked["box"]
         bundle = str(folder / "bundle.json")

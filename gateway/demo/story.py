@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.demo.gate import BEAM, HOME, LOOP, NEIGHBOURS
 from gateway.demo.house import DENIED, EXIT, LOCK, House
 from gateway.demo.stage import Lines, StageError
 from gateway.errors import N_
@@ -33,6 +34,8 @@ class Story:
             (N_("A resident consents and is enrolled from two portraits"), self.enrol),
             (N_("Her face opens the door"), self.face),
             (N_("A stranger's face does not"), self.stranger),
+            (N_("A car comes home: its plate is read, and the barrier opens"), self.car),
+            (N_("The arm does not come down on what is under it"), self.under),
             (N_("The desk opens the door with a signed command"), self.command),
             (N_("The same command, sent again by somebody in the broker, opens nothing"), self.replay),
             (N_("The broker is killed; the exit button opens all the same"), self.offline),
@@ -84,6 +87,38 @@ class Story:
             denied = self.house.building.changes(DENIED)
             return f"{event['code']}, {event['distance']:.3f}, {'red lamp' if denied else 'no lamp'}"
         raise StageError(N_("the door opened for a stranger"))
+
+    def car(self) -> str:
+        gate, stage = self.house.gate, self.house.stage
+        vehicle = stage.ask("plate", "add", HOME)["id"]
+        gate.arrive(NEIGHBOURS)
+        refused = self._at_box("lane.refused.v1", 40)
+        gate.leave()
+        came = gate.arrive(HOME)
+        opened = gate.rises(came)
+        event = self._at_box("lane.raised.v1", 5)
+        if event["vehicle"] != vehicle:
+            raise StageError(N_("the barrier opened for {vehicle}, which is not the car"), vehicle=event["vehicle"])
+        gate.leave()
+        self._at_desk("lane.raised.v1", RECEIPT_WITHIN)
+        return f"{HOME}: {(opened - came):.2f} s; {NEIGHBOURS}: {refused['code']}"
+
+    def under(self) -> str:
+        gate, building = self.house.gate, self.house.building
+        building.set(LOOP, True)
+        gate.stays(QUIET, since=time.monotonic())
+        building.set(LOOP, False)
+        left = time.monotonic()
+        gate.begins_to_fall(left)
+        broken = time.monotonic()
+        building.set(BEAM, False)  # a child runs after the car
+        stopped, opened = gate.told_to_stop(broken)
+        event = self._at_box("lane.reversed.v1", 5)
+        building.set(BEAM, True)
+        gate.falls(opened)
+        self._at_box("lane.lowered.v1", 5)
+        self._at_desk("lane.reversed.v1", RECEIPT_WITHIN)
+        return f"{event['because']}, {1000 * (stopped - broken):.0f} ms"
 
     def command(self) -> str:
         spy = self.spy = self.house.eavesdropper()
