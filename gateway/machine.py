@@ -49,6 +49,11 @@ class Inbox(Generic[InputT]):
         self._filled.set()
         return kept
 
+    def forget(self, *sources: str) -> None:
+        """Drop what waits in these queues: after a fault an order of a minute ago must not act any more."""
+        for source in sources:
+            self._queues[source].clear()
+
     def take(self) -> InputT | None:
         """The next input, most urgent source first, or None."""
         for queue in self._queues.values():

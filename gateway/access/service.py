@@ -85,6 +85,7 @@ class DoorService:
 
     async def run(self) -> None:
         """Turn until cancelled."""
+        self._inbox.forget("fire", "exit", "contact", "command", "vision")
         self.door = self._restored(self._clock.now(), self.door.faults)
         self._apply_lock()
         for name in ("fire", "contact"):
