@@ -297,7 +297,7 @@ def _the_story(daemon: Daemon, wire: ModbusBus, link: Path) -> None:
     assert refused[-1]["code"] == "ffff"
 
 
-def test_what_is_known_survives_a_kill_and_the_leak_is_not_told_twice(program: Path, tmp_path: Path) -> None:
+def test_a_restart_counts_the_water_of_the_gap(program: Path, tmp_path: Path) -> None:
     usw = profiles.load("usw-dn15-dn40")
     link = tmp_path / "by-id"
     with ModbusBus(program, tmp_path) as wire:
