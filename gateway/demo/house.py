@@ -139,7 +139,7 @@ class House:
 
     def at_desk(self) -> Lines:
         """What arrives at the desk from now on."""
-        return self.stage.follow("desk", "events", "--follow", "--last", "0")
+        return self.stage.follow("desk", "events", "--follow", "--last", "100")
 
     def at_box(self) -> Lines:
         """What happens at the box from now on."""

@@ -61,8 +61,9 @@ class Lines:
         self._reader.start()
 
     def _pump(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._queue.put(line)
+        with stream:
+            for line in stream:
+                self._queue.put(line)
         self._queue.put(None)
 
     def say(self, text: str) -> None:
@@ -137,8 +138,8 @@ class Stage:
         if not until:
             said.set()
         assert process.stdout is not None
-        with (self.folder / f"{name}.log").open("ab", buffering=0) as log:
-            for line in process.stdout:
+        with process.stdout as lines, (self.folder / f"{name}.log").open("ab", buffering=0) as log:
+            for line in lines:
                 log.write(line)
                 if until and until.encode() in line:
                     said.set()

@@ -82,6 +82,7 @@ class LaneService:
 
     async def run(self) -> None:
         """Turn until cancelled."""
+        self._inbox.forget("guard", "command", "vision", "button")  # a late grant opens nothing
         self.lane = self._restored(self._clock.now(), self.lane.faults)
         if self.lane.position is Position.CONTRADICTION:
             self._note(events.LaneContradiction(lane=self.id, what="limits"))
