@@ -16,6 +16,7 @@ from typing import Any
 from drivers.simulated.remote import Remote, raised
 from gateway.demo.gate import Gate
 from gateway.demo.stage import LOUMEN, Lines, Stage
+from gateway.demo.water import Water
 
 LOCK, CONTACT, EXIT, FIRE, GRANTED, DENIED = 17, 22, 23, 24, 5, 6
 COMMUNITY = "demo"
@@ -78,6 +79,7 @@ class House:
     stage: Stage
     building: Remote
     gate: Gate
+    water: Water
     config: Path
     desk: Path
     port: int
@@ -105,10 +107,13 @@ class House:
                 denied=DENIED,
             )
             + Gate.tables(stage)
+            + Water.tables(stage)
         )
         stage.env |= {"LOUMEN_SIMULATED": str(wires), "LOUMEN_CONFIG": str(config), "LOUMEN_DESK": str(folder / "desk")}
-        house = cls(stage, building, Gate(stage, building), config, folder / "desk", port)
+        water = Water(folder / "meters.json")
+        house = cls(stage, building, Gate(stage, building), water, config, folder / "desk", port)
         house.gate.stand()
+        house.water.show()
         house.building.set(CONTACT, True)  # closed
         return house
 

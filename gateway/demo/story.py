@@ -36,6 +36,7 @@ class Story:
             (N_("A stranger's face does not"), self.stranger),
             (N_("A car comes home: its plate is read, and the barrier opens"), self.car),
             (N_("The arm does not come down on what is under it"), self.under),
+            (N_("A night of the water meter: the burst is found"), self.burst),
             (N_("The desk opens the door with a signed command"), self.command),
             (N_("The same command, sent again by somebody in the broker, opens nothing"), self.replay),
             (N_("The broker is killed; the exit button opens all the same"), self.offline),
@@ -119,6 +120,12 @@ class Story:
         self._at_box("lane.lowered.v1", 5)
         self._at_desk("lane.reversed.v1", RECEIPT_WITHIN)
         return f"{event['because']}, {1000 * (stopped - broken):.0f} ms"
+
+    def burst(self) -> str:
+        assert self.box is not None
+        event = self.house.water.night(self.box)
+        self._at_desk("water.leak_suspected.v1", RECEIPT_WITHIN)
+        return f"{event['meter']}, {event['rule']}, {event['litres']} L"
 
     def command(self) -> str:
         spy = self.spy = self.house.eavesdropper()
