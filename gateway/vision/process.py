@@ -15,6 +15,7 @@ from pathlib import Path
 
 OOM_FIRST = 800  # of 1000: faces go before doors
 _PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 
 
 def resident_kb(status: Path = Path("/proc/self/status")) -> int:
@@ -30,6 +31,17 @@ def go_first_when_memory_is_short() -> None:
     """Offer this process to the out-of-memory killer."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_FIRST))
+
+
+def give_memory_back() -> None:
+    """Have freed buffers returned to the system at once. Call before much is allocated.
+
+    glibc keeps what a large picture needed, once for each thread: 330 MB instead of 134 for plates (measured).
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
+        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def die_with_parent() -> bool:

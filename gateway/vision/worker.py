@@ -174,6 +174,7 @@ def _first(group: BaseExceptionGroup[Finished]) -> Finished:
 def load_part(settings: Settings) -> Part:
     """What this group computes. Imported here: a worker that cannot read its settings needs none of it."""
     if settings.lanes:
+        process.give_memory_back()
         from gateway.vision import plates
         from gateway.vision.plates.part import PlatePart
 

@@ -138,7 +138,7 @@ def test_a_track_that_changes_hands_does_not_mix_its_votes() -> None:
 def test_closer_looks_come_frame_by_frame_while_nothing_is_believed() -> None:
     watched = Watched()
     watched.show(frames=4, size=(1080, 1920))
-    assert watched.reader.sides == [640, 960, 1600, 640]
+    assert watched.reader.sides == [640, 960, 640, 960]
     watched = Watched()
     watched.show(seen("京A12345"), frames=3)
     assert watched.reader.sides == [640, 640, 640]

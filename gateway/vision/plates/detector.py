@@ -20,7 +20,7 @@ SIZES = ((24, 48), (96, 192), (384, 768))
 VARIANCE = (0.1, 0.2)
 SCORE = 0.5
 OVERLAP = 0.4
-MEAN = np.array((104, 117, 123), np.float32)  # BGR
+MEAN = (104, 117, 123)  # BGR
 MOST = 8  # plates of one picture that are read, the surest first
 
 
@@ -55,7 +55,7 @@ class Detector:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.resize(frame, size, interpolation=way) if size != (width, height) else frame
-        image = np.ascontiguousarray((small.astype(np.float32) - MEAN).transpose(2, 0, 1)[None])
+        image = cv2.dnn.blobFromImage(small, mean=MEAN)
         loc, conf, landms = self._session.run(None, {"image": image})
         scores = np.asarray(conf[0, :, 1], np.float32)
         sure = np.flatnonzero(scores > SCORE)

@@ -2,7 +2,7 @@
 
 Theory of operation
     A frame is glanced at and, where that is due, looked at in one size; while nothing can be believed the
-    next frame is looked at in the next size, so that no frame costs all three. The plates of successive
+    next frame is looked at in the next size, so that no frame costs both. The plates of successive
     frames go to tracks by place. A track keeps the readings of its newest frames; they vote. It is told as
     soon as two of them agree, else when three were read, then again each second while it is seen: the
     daemon decides what two of three mean. What a detector takes for a plate and no plate can be read from
@@ -25,7 +25,7 @@ from gateway.lanes import plates
 from gateway.lanes.plates import Reading
 from gateway.vision.frames import Watch
 from gateway.vision.observe import AWAKE, IDLE
-from gateway.vision.plates.reader import DETECTOR, NAME, SIDES, Reads, Seen
+from gateway.vision.plates.reader import DETECTOR, LANE_SIDES, NAME, Reads, Seen
 from gateway.vision.protocol import (
     CameraHealth,
     Enrol,
@@ -89,7 +89,7 @@ class PlateObserver:
             return
         if self._live and not self._changed(frame):
             return
-        sides = [side for side in SIDES if side <= max(*frame.shape[:2], SIDES[0])]
+        sides = [side for side in LANE_SIDES if side <= max(*frame.shape[:2], LANE_SIDES[0])]
         seen = self._reader.look(frame, sides[self._side % len(sides)])
         if not any(one.reading.confident for one in seen):
             self._side += 1
