@@ -1,0 +1,40 @@
+# Sourced in a booted box: its lines, and how the tests tell the host what they saw ("key value" lines).
+
+lines() { # a bank of simulated lines is the board; the door's leaf is closed
+    local bank=/sys/kernel/config/gpio-sim/pinctrl-bcm2711
+    mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+    mkdir -p $bank/bank
+    echo 28 >$bank/bank/num_lines
+    echo pinctrl-bcm2711 >$bank/bank/label
+    echo 1 >$bank/live
+    chip=$(echo /sys/devices/platform/gpio-sim.0/gpiochip*)
+    wire 22 up
+}
+wire() { echo "pull-$2" >"$chip/sim_gpio$1/pull"; }
+level() { cat "$chip/sim_gpio$1/value"; }
+becomes() { # line, level: "yes" within three seconds
+    local left=60
+    until [ "$(level "$1")" = "$2" ]; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || { echo no; return; }
+        sleep 0.05
+    done
+    echo yes
+}
+door() { # by its exit button and by a command: each "yes" where the lock was released and fell again
+    wire 23 up
+    echo "$1.button $(becomes 17 1)$(wire 23 down)$(becomes 17 0)"
+    loumen door open main >/dev/null
+    echo "$1.command $(becomes 17 1)$(becomes 17 0)"
+}
+deploy() { # name, words: what it said, its exit code, the seconds it took
+    local name=$1 began code=0
+    shift
+    began=$(cut -d. -f1 /proc/uptime)
+    bash "$here/deploy.sh" "$@" >/run/said 2>&1 || code=$?
+    sed "s/^/$name| /" /run/said
+    echo "$name.code $code"
+    echo "$name.seconds $(($(cut -d. -f1 /proc/uptime) - began))"
+    echo "$name.release $(basename "$(readlink /opt/loumen/current)")"
+    echo "$name.pid $(systemctl show --value -p MainPID loumen)"
+}

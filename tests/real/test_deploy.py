@@ -1,0 +1,189 @@
+"""deploy.sh on a machine booted from an empty Debian, with systemd and a board of simulated lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.box import deployed, machine
+
+BOX = Path(__file__).parent / "box"
+DEPLOY = deployed.REPOSITORY / "deploy.sh"
+#: What is changed in a copy of this checkout to make another release of it: file, pattern, replacement.
+RELEASES = {
+    "one": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.1.0"'),
+    "two": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.2.0"'),
+    "dies": ("gateway/services.py", r"\nclass Services", '\nraise RuntimeError("this release dies")\n\n\nclass Services'),
+    "sick": ("gateway/control/server.py", r'(        """Serve until cancelled\..*\n)', r"\1        await asyncio.Event().wait()\n"),
+    "five": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.5.0"'),
+}
+
+
+class Life:
+    """What a booted box told: words by key, and the lines of each run of deploy.sh."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        self.said: dict[str, str] = {}
+        self._words: dict[str, str] = {}
+        for line in output.splitlines():
+            if told := re.match(r"(\w+)\| (.*)", line):
+                self.said[told[1]] = self.said.get(told[1], "") + told[2] + "\n"
+            elif told := re.match(r"([a-z_]+(?:\.[a-z]+)?) ?(.*)", line):
+                self._words.setdefault(told[1], told[2].strip())
+
+    def __getitem__(self, key: str) -> str:
+        assert key in self._words, f"nothing of {key}:\n{self.output}"
+        return self._words[key]
+
+    def gap(self, name: str) -> int:
+        """Milliseconds without an owner of the outputs, the longest of that run."""
+        return max(int(found) for found in re.findall(r"without an owner for (\d+) ms", self.said[name]))
+
+
+def releases(share: Path) -> None:
+    """The checkout and the releases made from it, as `share` for the box."""
+    for name, (file, pattern, replacement) in RELEASES.items():
+        changed = deployed.checkout(share / name) / file
+        text, count = re.subn(pattern, replacement, changed.read_text(), count=1)
+        assert count == 1, (name, file)
+        changed.write_text(text)
+    for name in ("board.sh", "door.toml"):
+        shutil.copy2(BOX / name, share / name)
+    shutil.copytree(BOX / "bin", share / "bin")
+    door = (BOX / "door.toml").read_text()
+    (share / "bad.toml").write_text(door.replace("open_for = 2.0", 'open_for = "long"'))
+    (share / "nochip.toml").write_text(door.replace("pinctrl-bcm2711", "pinctrl-rp1"))
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    share = tmp_path_factory.mktemp("box")
+    releases(share)
+    script = share / "life.sh"
+    template = (BOX / "life.sh").read_text()
+    script.write_text(template.replace("@SHARE@", str(share)).replace("@WHEELS@", str(deployed.wheels())))
+    code, output = machine.boot(script, share, within=560)
+    print(output)
+    assert code == 0, output
+    yield Life(output)
+    shutil.rmtree(share)
+
+
+pytestmark = [pytest.mark.timeout(700)]
+needs_a_machine = pytest.mark.real("kernel", "mmdebstrap", "mke2fs", "root")
+
+
+@needs_a_machine
+def test_an_empty_debian_becomes_a_box(life: Life) -> None:
+    assert (life["dry.code"], life["dry.left"]) == ("0", "")
+    assert "nothing is changed (--dry-run)" in life.said["dry"]
+    assert (life["install.code"], life["status.code"]) == ("0", "0")
+    status = json.loads(life["status.json"])
+    assert [door["sensed"] for door in status["doors"]] == ["closed"]
+    assert not [problem for problem in status["problems"] if problem["severity"] == "bad"]
+    assert (life["installed.button"], life["installed.command"]) == ("yesyes", "yesyes")
+    assert life["daemon"] == "loumen"
+    assert life["device"] == "root gpio 660"
+    assert life["config"] == "loumen loumen 640"
+    assert life["key.used"] == "yes 600 root"
+    assert (life["enrol.code"], life["foreign"]) == ("0", "")
+
+
+@needs_a_machine
+def test_first_contact(life: Life) -> None:
+    assert "fingerprint:" in life.said["install"]
+    assert life["avahi"] == "1"
+
+
+@needs_a_machine
+def test_systemd_starts_again_what_was_killed_and_what_hangs(life: Life) -> None:
+    assert (life["killed.again"], life["hung.again"]) == ("yes", "yes")
+
+
+@needs_a_machine
+def test_an_update_switches_within_three_seconds_and_shares_what_is_the_same(life: Life) -> None:
+    assert life["update.code"] == "0"
+    assert life["update.release"].startswith("9.2.0-")
+    assert life.gap("update") <= 3000
+    assert int(life["update.seconds"]) < int(life["install.seconds"])
+    assert (life["updated.button"], life["updated.command"]) == ("yesyes", "yesyes")
+
+
+@needs_a_machine
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("badconfig", "the new release does not take"),
+        ("nochip", "the new release does not take"),
+        ("edited", "edited by hand: /etc/systemd/system/loumen.service"),
+        ("room", "no room for another release"),
+        ("locked", "another deployment is under way"),
+    ],
+)
+def test_what_cannot_go_on_changes_nothing_and_says_so(life: Life, name: str, what: str) -> None:
+    assert life[f"{name}.code"] == "1"
+    assert what in life.said[name]
+    assert "mend:" in life.said[name]
+    assert (life[f"{name}.release"], life[f"{name}.pid"]) == (life["update.release"], life["update.pid"])
+
+
+@needs_a_machine
+def test_a_wrong_configuration_is_told_by_file_line_and_key(life: Life) -> None:
+    assert re.search(r"bad\.toml:\d+: door\.main\.lock\.open_for", life.said["badconfig"])
+    assert "pinctrl-rp1" in life.said["nochip"]
+
+
+@needs_a_machine
+@pytest.mark.parametrize(("name", "why"), [("dies", "it died: "), ("sick", "it does not answer 'loumen status'")])
+def test_a_release_that_is_not_well_is_taken_back(life: Life, name: str, why: str) -> None:
+    assert life[f"{name}.code"] == "1"
+    assert why in life.said[name]
+    assert "was taken back, 9.2.0-" in life.said[name]
+    assert life[f"{name}.release"] == life["update.release"]
+    assert life.gap(name) <= 3000
+    assert (life["taken_back.button"], life["taken_back.command"]) == ("yesyes", "yesyes")
+
+
+@needs_a_machine
+def test_a_lost_connection_leaves_a_box_that_goes_on(life: Life) -> None:
+    assert life["lost.code"] == "5"
+    assert "the connection to box was lost; what was begun there goes on" in life.said["lost"]
+    assert life["lost.after"].startswith("9.5.0-")
+    assert (life["again.code"], life["again.release"]) == ("0", life["lost.after"])
+    assert life["there.code"] == "0"
+
+
+@needs_a_machine
+def test_the_way_back_leaves_the_journal_as_it_is(life: Life) -> None:
+    assert life["rollback.code"] == "0"
+    assert life["rollback.release"] == life["update.release"]
+    assert life.gap("rollback") <= 3000
+    assert "they are never rolled back" in life.said["rollback"]
+    assert (life["rolled_back.button"], life["rolled_back.command"]) == ("yesyes", "yesyes")
+    assert (life["status.code"], life["journal.code"], life["failed"]) == ("0", "0", "")
+    assert int(life["journal.starts"]) >= 8  # every start of every release is in one journal
+
+
+def deploy(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([DEPLOY, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_what_is_not_understood_is_told() -> None:
+    for words in ((), ("fly",), ("install", "update"), ("update", "--health", "long"), ("update", "--wheels")):
+        assert deploy(*words).returncode == 2, words
+    assert "rollback" in deploy("--help").stdout
+    missing = deploy("install", "--config", "/no/such.toml")
+    assert (missing.returncode, "there is no file /no/such.toml" in missing.stderr) == (1, True)
+
+
+@pytest.mark.real("shellcheck")
+def test_the_script_is_clean() -> None:
+    done = subprocess.run(["shellcheck", DEPLOY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
