@@ -1,10 +1,11 @@
 """Measurements: registers, health, scores. Many, regular, each of little worth: never events.
 
-`add()` takes a value and returns; a few seconds later it is in `measurements.db`, in its series and in its
-hour. A power cut may cost those seconds (synchronous=NORMAL). Single values are kept for a month, hours
-for three years. Rows lie in the order of time, not of series, so that what sixty series bring at once
-changes a few pages and not a page each (a week of 60 meters: 7 MB written a day instead of 36, and rising).
-A damaged file is set aside and a new one begun. The uplink has its own mark here, over `Sample.place`.
+`add()` takes a value and returns; at most five minutes later it is in `measurements.db`, in its series and in
+its hour. A power cut may cost those minutes (synchronous=NORMAL); whoever reads is told everything. Single
+values are kept for a month, hours for three years. Rows lie in the order of time, not of series, so that what
+sixty series bring at once changes a few pages and not a page each (a week of 60 meters: 7 MB written a day
+instead of 36, and rising). A damaged file is set aside and a new one begun. The uplink has its own mark here,
+over `Sample.place`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from gateway.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS, FLUSH_AT = 10.0, 500
+FLUSH_SECONDS, FLUSH_AT = 300.0, 1000  # each flush writes pages of every series it touches: the disk has a budget
 LIMIT = 5_000  # waiting values; the oldest gives way
 KEEP_SAMPLES, KEEP_HOURS = 30 * 86_400_000, 3 * 366 * 86_400_000  # milliseconds
 HOUR = 3_600_000
@@ -147,11 +148,13 @@ class Measurements:
 
     async def read(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Sample]:
         """Single values of a series, oldest first. Raises sqlite3.Error, OSError."""
+        await self.flush()
         rows = await self._fetch(_READ, (series, _milliseconds(since), _milliseconds(until), limit))
         return [_sample(row) for row in rows]
 
     async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]:
         """Hours of a series, oldest first. Raises sqlite3.Error, OSError."""
+        await self.flush()
         rows = await self._fetch(_HOURS, (series, _milliseconds(since), _milliseconds(until), limit))
         return [Hour(row[0], _wall(row[1]), *row[2:]) for row in rows]
 

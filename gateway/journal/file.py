@@ -20,8 +20,9 @@ from gateway.journal.event import Importance
 from gateway.journal.opening import Opened
 from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
-CHECKPOINT_FRAMES = 250  # pages in the log (1 MB) before it is copied into the file
+CHECKPOINT_FRAMES = 500  # pages in the log (1 MB) before it is copied into the file
 STRIP_BYTES = 256 * 1024  # bodies removed in one transaction: their pages are overwritten, through the log
+_BLOCK = 4096  # what a disk is written by
 _ROW_OVERHEAD = 130  # bytes of a stored row beside its body
 _TURN = 20  # rows hashed in one turn of the loop: doors run on it too
 _LAST = (1 << 40) - 1
@@ -129,9 +130,7 @@ class JournalFile:
         """Copy the log into the file once it has grown enough; whether it had."""
         if not now and self._frames < CHECKPOINT_FRAMES:
             return False
-        estimated = self._frames
         ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-        self.bytes_written += (max(frames, 0) - estimated) * (tables.PAGE + 24)
         self.bytes_written += min(max(frames, 0), self._appended // tables.PAGE + 8) * tables.PAGE
         self._frames, self._appended = 0, 0
         return True
@@ -221,10 +220,10 @@ class JournalFile:
             total += sign * pages * tables.PAGE
         return total
 
-    async def free_pages(self) -> int:
-        """Pages inside the file that the next rows can use without its growing."""
+    async def free_bytes(self) -> int:
+        """What the next rows can use inside the file without its growing."""
         ((pages,),) = await self._writer.execute_fetchall("PRAGMA freelist_count")
-        return int(pages)
+        return int(pages) * tables.PAGE
 
     async def close(self) -> None:
         """Close both connections, whatever state they are in; the file is marked as orderly left if it can be."""
@@ -244,7 +243,8 @@ class JournalFile:
         frames = size // tables.PAGE + pages
         self._frames += frames
         self._appended += size
-        self.bytes_written += frames * (tables.PAGE + 24)
+        blocks = -(-frames * (tables.PAGE + 24) // _BLOCK)
+        self.bytes_written += blocks * _BLOCK + _BLOCK // 2  # a commit ends within a block, on average
 
 
 async def _close(connection: Any) -> None:

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.journal import pages
+
 HEADER = 32
 FRAME = 24
 
@@ -45,14 +47,14 @@ def damage(log: Path) -> str:
     return f"the write-ahead log is damaged before {torn_commits} commits" if torn_commits > 1 else ""
 
 
-def pages(log: Path) -> Iterator[tuple[int, bytes]]:
+def images(log: Path) -> Iterator[tuple[int, bytes]]:
     """(page number, image) of every frame that belongs to a log's present use, checksums unseen."""
     try:
         data = log.read_bytes()
     except OSError:
         return
     header = _header(data) if len(data) >= HEADER else None
-    page, salts = (header[1], header[2]) if header else (4096, b"")
+    page, salts = (header[1], header[2]) if header else (pages.PAGE, b"")
     for offset in range(HEADER, len(data) - FRAME + 1, FRAME + page):
         if not salts or data[offset + 8 : offset + 16] == salts:
             yield int.from_bytes(data[offset : offset + 4], "big"), data[offset + FRAME : offset + FRAME + page]

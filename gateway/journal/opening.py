@@ -39,6 +39,8 @@ from gateway.journal.rows import (
     seq_of,
 )
 
+#: What a disk or a damaged file raises; the last where SQLite's complaint quotes what it cannot read.
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 QUICK_CHECK_BELOW = 128 * 1024 * 1024  # bytes; larger files are checked by `loumen event verify`
 TAIL = 500  # rows whose chain is checked at each opening
 _SERIAL = Path("/sys/firmware/devicetree/base/serial-number")
@@ -110,6 +112,8 @@ def inspect(path: Path, *, held: bool = False) -> str:
         if is_damage(error) or primary_code(error) == sqlite3.SQLITE_ERROR:  # e.g. no such table
             return str(error)
         raise
+    except UnicodeDecodeError as error:  # SQLite's own complaint quotes what it cannot read
+        return f"unreadable: {error}"
 
 
 def _look_over(connection: sqlite3.Connection, size: int, *, known: bool, log_may_lack: bool) -> str:
@@ -321,9 +325,10 @@ def bounds(connection: sqlite3.Connection, number: int) -> tuple[int, int]:
     return (0, 0) if low is None else (seq_of(low), seq_of(high))
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is no sound database."""
-    return primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is no sound database."""
+    found = primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return found or isinstance(error, UnicodeDecodeError)
 
 
 def primary_code(error: BaseException) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-PAGE = 4096
+PAGE = 2048  # of every file this program makes: a lone event costs one page of log
 _LEAF = 0x0D
 _LOCAL_MOST = PAGE - 35
 _LOCAL_LEAST = (PAGE - 12) * 32 // 255 - 23

@@ -93,7 +93,7 @@ def _collect_rows(damaged: Path, new: sqlite3.Connection, epochs: dict[int, str]
 
 def _records(damaged: Path) -> Iterator[pages.Record]:
     """Every record of the file, then of its log: later copies come later."""
-    logged = dict(log_check.pages(tables.wal(damaged)))
+    logged = dict(log_check.images(tables.wal(damaged)))
     with damaged.open("rb") as file:
 
         def fetch(number: int) -> bytes:
@@ -103,7 +103,7 @@ def _records(damaged: Path) -> Iterator[pages.Record]:
 
         for number in range(1, damaged.stat().st_size // tables.PAGE + 1):
             yield from pages.records(_page(file.fileno(), number), fetch, first=number == 1)
-        for number, page in log_check.pages(tables.wal(damaged)):
+        for number, page in log_check.images(tables.wal(damaged)):
             yield from pages.records(page, fetch, first=number == 1)
 
 

@@ -1,9 +1,9 @@
 """Room on the disk for the journal: a reserve, and which bodies give way.
 
-A full disk: the file must not need to grow any more. As soon as less than LOW is free, bodies of stored
-rows go until the file has pages to spare: received ones first, then the unimportant ones from the bottom
-up; nothing that a person ordered and no alarm. When the disk is full all at once, a reserve kept for that
-(deleted then) makes the room in which to do it.
+A full disk: the file must not need to grow any more. As soon as less than ROOM is left, on the disk and
+on free pages inside the file together, bodies of stored rows go: received ones first, then the
+unimportant ones from the bottom up; nothing that a person ordered and no alarm. When the disk is full
+all at once, a reserve kept for that (deleted then) makes the room in which to do it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from gateway.journal.waiting import Drops
 log = logging.getLogger(__name__)
 
 RESERVE = 2 * 1024 * 1024  # more than the log and one group can ask of the file
-LOW = 5 * 1024 * 1024  # free bytes of the disk
-SPARE_PAGES = 400  # free pages inside the file on a full disk: more than the log can fill between two checkpoints
+ROOM = 3 * 1024 * 1024  # more than the log and the file can grow between two checkpoints
 _RELIEF = 200  # rows whose bodies go at once
 _EXPENDABLE = (Importance.CHATTER, Importance.NOTICE, Importance.ACCESS)
 
@@ -43,17 +42,21 @@ class Space:
         self.received_place = -1  # up to here everything was received
 
     async def keep_reserve(self) -> None:
-        """Have the reserve, if the disk gives it."""
-        await asyncio.to_thread(_allocate, self._reserve)
+        """Have the reserve, if the disk can spare it."""
+        if self._free() >= ROOM + RESERVE:
+            await asyncio.to_thread(_allocate, self._reserve)
 
     async def watch(self, file: JournalFile) -> None:
         """On a disk that is all but full, see to it that the file need not grow. Raises sqlite3.Error, OSError."""
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize >= LOW:
-            await self.keep_reserve()
-            return
-        while await file.free_pages() < SPARE_PAGES and await self.free_least(file, "disk"):
+        await self.keep_reserve()
+        while self._free() < ROOM and self._free() + await file.free_bytes() < ROOM:
+            if not await self.free_least(file, "disk"):
+                return
             await file.checkpoint()
+
+    def _free(self) -> int:
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
 
     async def relieve(self, file: JournalFile | None) -> None:
         """Make room on a full disk, as far as it can be made."""

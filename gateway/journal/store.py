@@ -136,7 +136,7 @@ class Journal:
         try:
             return await self._file().read(after, limit, self.box)
         except _DISK as error:
-            if isinstance(error, sqlite3.Error) and opening.is_damage(error):
+            if opening.is_damage(error):
                 self._writer.suspect(str(error))
             raise self._down(str(error)) from error
 
@@ -153,14 +153,21 @@ class Journal:
     async def set_mark(self, name: str, position: Position) -> None:
         """Move a reader's mark, durably; backwards is no move. Raises JournalDown.
 
-        Every move costs a page of log: move it for a batch of events, not for each.
+        Every move costs a page of log: move it now and then, not for each event.
         """
+        await self.set_marks({name: position})
+
+    async def set_marks(self, marks: dict[str, Position]) -> None:
+        """Move several marks in one transaction, as `set_mark` does one."""
         await self._opened()
-        present = self._marks.get(name)
-        if present is not None and self._order(position) <= self._order(present):
-            return
-        self._marks[name] = position
-        await self._writer.put_mark(name, position)
+        moved = []
+        for name, position in marks.items():
+            present = self._marks.get(name)
+            if present is None or self._order(position) > self._order(present):
+                self._marks[name] = position
+                moved.append(self._writer.put_mark(name, position))
+        for done in moved:
+            await done
 
     async def epochs(self) -> list[Epoch]:
         """The lives of this file, oldest first."""

@@ -20,8 +20,10 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from gateway.journal import pages
+
 VERSION = 1
-PAGE = 4096
+PAGE = pages.PAGE
 
 _STEPS = (
     """
@@ -48,7 +50,10 @@ REPLACE_EVENT = INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE", 1)
 REPLACE_BARE = f"INSERT OR REPLACE INTO bare ({HEADER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 MAKE_BARE = f"INSERT INTO bare ({HEADER}) SELECT {HEADER} FROM event WHERE place = ?"  # noqa: S608
 INSERT_USED = "INSERT OR REPLACE INTO used (id, expires, at) VALUES (?, ?, ?)"
-INSERT_MARK = "INSERT OR REPLACE INTO mark (name, epoch, seq, seal) VALUES (?, ?, ?, ?)"
+INSERT_MARK = """
+    INSERT INTO mark (name, epoch, seq, seal) VALUES (?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, seal = excluded.seal
+"""
 INSERT_EPOCH = (
     "INTO epoch (number, id, box, created, reason, predecessor, predecessor_last, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -94,6 +99,7 @@ EVERY = (
 )
 
 WRITER_PRAGMAS: tuple[str, ...] = (
+    f"PRAGMA page_size = {PAGE}",  # takes effect in an empty file only
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 0",  # the writer checkpoints when it chooses, and counts what that costs

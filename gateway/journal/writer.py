@@ -145,7 +145,7 @@ class Writer:
         async with self._turn:
             try:
                 await self._opened()
-            except (sqlite3.Error, OSError) as error:
+            except opening.FAULTS as error:
                 await self._failed(error)
                 return False
         return True
@@ -193,7 +193,7 @@ class Writer:
                         part = entries[:size]
                         await self._write(file, part, marks)
                         del entries[: len(part)]
-                except (sqlite3.Error, OSError) as error:
+                except opening.FAULTS as error:
                     async with self._turn:
                         await self._failed(error)
                     if self._stopping.is_set():
@@ -266,7 +266,7 @@ class Writer:
         try:
             if await file.checkpoint():
                 await self.space.watch(file)
-        except (sqlite3.Error, OSError) as error:
+        except opening.FAULTS as error:
             log.warning("journal checkpoint failed, trying again later: %s", error)
             self._note_damage(error)
             if is_full(error):
@@ -283,7 +283,7 @@ class Writer:
             self._committed(())
         return self.file
 
-    async def _failed(self, error: sqlite3.Error | OSError) -> None:
+    async def _failed(self, error: Exception) -> None:
         """Take note of a failure; give space back, or close the file for a fresh look at it."""
         self.failures += 1
         self.problem, self.facts = N_("the disk does not take the journal: {error}"), {"error": str(error)}
@@ -295,10 +295,9 @@ class Writer:
         elif self.file and (self._suspect or self.failures >= FAILURES_DOWN):
             await self._let_go()
 
-    def _note_damage(self, error: sqlite3.Error | OSError) -> None:
-        if isinstance(error, sqlite3.Error) and (
-            opening.is_damage(error)
-            or (error_name(error) in ("SQLITE_IOERR_READ", "SQLITE_IOERR_CORRUPTFS") and self.failures > FAILURES_DOWN)
+    def _note_damage(self, error: Exception) -> None:
+        if opening.is_damage(error) or (
+            error_name(error) in ("SQLITE_IOERR_READ", "SQLITE_IOERR_CORRUPTFS") and self.failures > FAILURES_DOWN
         ):
             self._suspect = str(error)
 
@@ -334,6 +333,8 @@ class Writer:
     def _fail_waiters(self, entries: list[Entry], marks: Marks) -> None:
         """Whoever still waits for what was not written is told so (the journal is closing)."""
         down = JournalDown(N_("the journal could not be written before the stop"))
+        for entry in entries:
+            self._drops.count("invalid", entry.noted.type, entry.noted.at)
         waiting: list[asyncio.Future[Any]] = [entry.done for entry in entries if entry.done]
         for _position, waiters in marks.values():
             waiting += waiters

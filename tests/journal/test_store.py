@@ -292,7 +292,7 @@ def test_a_removed_body_is_gone_from_the_disk(tmp_path: Path) -> None:
 
 def test_the_size_cap_takes_received_rows_first_then_the_unimportant(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(journal_at(tmp_path, max_mb=1)) as journal:
+        async with running(journal_at(tmp_path, max_mb=2)) as journal:
             for n in range(700):
                 journal.note(Chatter(n=n, text="c" * 1000))
                 journal.note(Passed(n=n, text="p" * 1000))

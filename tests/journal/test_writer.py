@@ -184,7 +184,7 @@ def test_a_large_damaged_file_is_salvaged_by_a_process_of_its_own(
 
 def _overwrite_first_page(path: Path) -> None:
     with path.open("r+b") as file:
-        file.write(bytes(4096))
+        file.write(bytes(2048))
 
 
 def test_a_journal_that_never_started_refuses_and_closes(tmp_path: Path) -> None:
