@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from gateway import wire
 from gateway.config import schema
 from gateway.lanes.rules.inputs import Beam, Button, Fire, Given, LimitDown, LimitUp, LineFault, Loop
@@ -25,6 +27,8 @@ SOURCES = {
     "vision": 4,
     "tick": 1,
 }
+#: A wire that is cut picks up the mains' hum: half a period is 10 ms, and must be seen, not smoothed away.
+GUARD_DEBOUNCE = 0.005
 #: What must be asked once more before a closing pulse.
 GUARDS = ("loop", "photocell", "fire")
 
@@ -42,13 +46,17 @@ def fitted(config: schema.Lane) -> dict[str, schema.Input]:
     """The inputs that this lane has, by name."""
     inputs = {
         "fire": config.fire,
-        "loop": config.loop,
-        "photocell": config.photocell,
+        "loop": _protective(config.loop),
+        "photocell": _protective(config.photocell),
         "limit_up": config.arm.limit_up,
         "limit_down": config.arm.limit_down,
         "button": config.button,
     }
     return {name: conf for name, conf in inputs.items() if conf is not None}
+
+
+def _protective(conf: schema.Input | None) -> schema.Input | None:
+    return None if conf is None else msgspec.structs.replace(conf, debounce=min(conf.debounce, GUARD_DEBOUNCE))
 
 
 def wire_of(

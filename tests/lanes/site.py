@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from drivers.registry import Drivers
@@ -65,7 +65,6 @@ class Site:
     going: int = 0
     jammed: bool = False
     together: bool = False  # open and close were energised at the same time
-    closed_on: list[float] = field(default_factory=list)  # closing pulses while the wires said that somebody is there
 
     def types(self) -> list[str]:
         return [event.type_name() for event in self.notes]
@@ -81,6 +80,15 @@ class Site:
 
     def pulses(self, line: int) -> int:
         return sum(level for _, level in self.building.line(line).changes)
+
+    def closed_on(self) -> list[float]:
+        """The closing pulses in whose instant a wire said that somebody is there."""
+        begun = [at for at, level in self.building.line(CLOSE).changes if level]
+        return [at for at in begun if self._was(LOOP, at, first=False) or not self._was(BEAM, at, first=True)]
+
+    def _was(self, line: int, at: float, *, first: bool) -> bool:
+        levels = [level for when, level in self.building.line(line).changes if when < at]
+        return levels[-1] if levels else first
 
     def read(self, plate: str, *, track: int = 1, votes: int = 2, log_p: float = -0.05) -> None:
         now = asyncio.get_running_loop().time()
@@ -119,8 +127,6 @@ class Site:
                 self.going = 1
             elif now[CLOSE] and not before[CLOSE]:
                 self.going = -1
-                if self.level(LOOP) or not self.level(BEAM):
-                    self.closed_on.append(asyncio.get_running_loop().time())
             before = now
             if not self.jammed:
                 self.place = min(1.0, max(0.0, self.place + self.going * step / TRAVEL))

@@ -165,7 +165,9 @@ def test_a_loop_that_rattles_is_not_believed_until_it_is_quiet() -> None:
             assert s.pulses(CLOSE) == 0
             assert s.types().count("lane.contradiction.v1") == 1
             s.set(LOOP, False)
-            await asyncio.sleep(12)
+            await asyncio.sleep(4)
+            assert s.pulses(CLOSE) == 0, "the pause for a vehicle that has left is over, the doubt is not"
+            await asyncio.sleep(8)
             assert s.level(DOWN)
             assert s.types().count("lane.contradiction.v1") == 2, "and told when it is over"
 
@@ -375,6 +377,69 @@ def test_moved_by_hand_is_told() -> None:
             assert s.lane.view().commanded == "unknown"
 
     run(scenario())
+
+
+def test_whoever_steps_under_it_before_it_has_moved() -> None:
+    """The arm is still at its upper limit when it is raised again: no edge will say that it has arrived."""
+
+    async def scenario() -> None:
+        async with site() as s:
+            s.set(BUTTON, True)
+            await asyncio.sleep(3)
+            s.jammed = True
+            await asyncio.sleep(9.5)
+            assert s.lane.lane.arm.motion is Motion.LOWERING
+            s.set(BEAM, False)
+            await asyncio.sleep(20)
+            assert s.lane.view().motion == "up"
+            assert "lane.late.v1" not in s.types()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("what", "per_second"),
+    [
+        *[(what, rate) for what in ("button", "refused", "noise", "limits", "fire") for rate in (50, 2000)],
+        ("loop", 50),
+        ("loop", 180),  # a faster one is smoothed away by the debounce, as it is in the kernel
+    ],
+)
+def test_a_flood_on_one_wire_hides_nobody_on_another(what: str, per_second: int) -> None:
+    """While something floods, a person walks under the arm again and again: it is never closed on her."""
+
+    async def scenario() -> None:
+        async with site(stay_open=1.0, close_after=0.5) as s:
+
+            async def flood() -> None:
+                level = False
+                while True:
+                    level = not level
+                    if what in {"loop", "button", "fire"}:
+                        s.set({"loop": LOOP, "button": BUTTON, "fire": FIRE}[what], level)
+                    elif what == "limits":
+                        s.set(UP, level)
+                    elif what == "refused":
+                        s.read("粤B99999", track=int(asyncio.get_running_loop().time() * 1000))
+                    else:
+                        s.lane.put("vision", "noise")  # type: ignore[arg-type]
+                    await asyncio.sleep(1 / per_second)
+
+            task = asyncio.create_task(flood())
+            for turn in range(40):
+                s.set(BUTTON, turn % 2 == 0)
+                await asyncio.sleep(0.37)
+                s.set(BEAM, False)
+                await asyncio.sleep(0.21)
+                assert not s.level(CLOSE)
+                assert s.going >= 0, "it falls while the beam is broken"
+                s.set(BEAM, True)
+                await asyncio.sleep(1.1)
+            task.cancel()
+            assert s.closed_on() == []
+            assert not s.together
+
+    run(scenario(), 0.001)
 
 
 def test_commands(tmp_path: Path) -> None:
