@@ -297,6 +297,7 @@ point() { # name, release: in one step
 # --- the switch
 
 property() { systemctl show --value -p "$1" loumen.service; }
+last_words() { journalctl -t loumen -n 3 -o cat --no-pager 2>/dev/null | tr '\n' ' '; } # of the daemon, not of systemd
 serious() { # the parts that `loumen status` calls bad, a line each; fails where the daemon does not answer
     { "$BASE/current/bin/loumen" status --json 2>/dev/null || true; } | "$BASE/current/bin/python" -c '
 import json, sys
@@ -343,7 +344,7 @@ healthy() { # for the whole window: alive, the same process, no serious problem 
     say "watching it for $health s"
     while :; do
         if [ "$(property NRestarts)" != "$restarts" ] || ! systemctl is-active --quiet loumen.service; then
-            why="it died: $(journalctl -u loumen.service -n 4 -o cat --no-pager 2>/dev/null | tr '\n' ' ')"
+            why="it died: $(last_words)"
             return 1
         fi
         [ "$SECONDS" -lt "$until" ] || break
@@ -384,7 +385,7 @@ switch_to() {
         say "release $to runs and is well"
         return
     fi
-    [ -n "$why" ] || why="it did not start: $(journalctl -u loumen.service -n 4 -o cat --no-pager 2>/dev/null | tr '\n' ' ')"
+    [ -n "$why" ] || why="it did not start: $(last_words)"
     go_back "$from" "$to" "$why"
 }
 go_back() { # from, to, why
