@@ -24,6 +24,7 @@ from gateway.directory.store import Directory
 from gateway.errors import LoumenError
 from gateway.galleries import keep_galleries
 from gateway.identity import Box
+from gateway.journal.commands import JournalService
 from gateway.journal.store import Journal
 from gateway.measurements import Measurements
 from gateway.notify import notify
@@ -87,6 +88,7 @@ class Services:
         daemon, config = self._daemon, self._daemon.config
         self.commands.declare(daemon.door_answers.handlers())
         self.commands.declare(daemon.io_answers.handlers())
+        self.commands.declare(JournalService(self.journal).handlers())
         doors = {name: door.camera for name, door in config.door.items()}
         people = DirectoryService(self.directory, self.vision, self.box, doors=doors, run_dir=daemon.run_dir)
         self.commands.declare(people.handlers())
