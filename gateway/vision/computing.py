@@ -12,7 +12,6 @@ from gateway.vision.observe import Compared
 from gateway.vision.quality import ENROLMENT
 from gateway.vision.settings import Settings
 
-
 OWN_PEOPLE = 150  # at most so many are compared with each other: a fraction of a second of the worker's loop on a Pi
 
 
