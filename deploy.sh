@@ -87,8 +87,7 @@ parse() {
 booted() { [ -d /run/systemd/system ]; }
 running() { booted && systemctl is-active --quiet loumen.service; }
 release_of() { # current, previous; empty where there is none
-    local at
-    if at=$(readlink "$BASE/$1" 2>/dev/null); then basename "$at"; fi
+    if [ -d "$BASE/$1/" ]; then basename "$(readlink "$BASE/$1")"; fi
 }
 sources() { (cd "$HERE" && { find "${SOURCES[@]}" -type f ! -path '*/__pycache__/*' ! -name '*.pyc' 2>/dev/null || true; } | sort); }
 release_id() {

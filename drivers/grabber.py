@@ -70,7 +70,7 @@ class Grabber:
                 self._changed.notify_all()
             self._frame, self._waiting = None, True
             try:
-                while self._frame is None:
+                while (frame := self._newest()) is None:
                     if self._problem is not None:
                         problem, self._problem = self._problem, None
                         raise problem
@@ -79,9 +79,12 @@ class Grabber:
                     left = deadline - time.monotonic()
                     if left <= 0 or not self._changed.wait(left):
                         raise self._silent()
-                return self._frame
+                return frame
             finally:
                 self._frame, self._waiting = None, False
+
+    def _newest(self) -> Frame | None:
+        return self._frame
 
     def close(self) -> None:
         with self._changed:

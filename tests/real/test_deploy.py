@@ -19,8 +19,16 @@ DEPLOY = deployed.REPOSITORY / "deploy.sh"
 RELEASES = {
     "one": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.1.0"'),
     "two": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.2.0"'),
-    "dies": ("gateway/services.py", r"\nclass Services", '\nraise RuntimeError("this release dies")\n\n\nclass Services'),
-    "sick": ("gateway/control/server.py", r'(        """Serve until cancelled\..*\n)', r"\1        await asyncio.Event().wait()\n"),
+    "dies": (
+        "gateway/services.py",
+        r"\nclass Services",
+        '\nraise RuntimeError("this release dies")\n\n\nclass Services',
+    ),
+    "sick": (
+        "gateway/control/server.py",
+        r'(        """Serve until cancelled\..*\n)',
+        r"\1        await asyncio.Event().wait()\n",
+    ),
     "five": ("gateway/__init__.py", r'__version__ = ".*"', '__version__ = "9.5.0"'),
 }
 

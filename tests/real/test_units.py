@@ -49,7 +49,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def within(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run in the folder as if it were the machine; its mounts end with the command."""
     mounts = f"mount -t proc proc {root}/proc; mount -t tmpfs run {root}/run; mount --bind /dev {root}/dev"
-    inside = f"exec chroot {root} env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root bash -c '{command}'"
+    inside = (
+        f"exec chroot {root} env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root bash -c '{command}'"
+    )
     return subprocess.run(
         ["unshare", "--mount", "bash", "-c", f"{mounts}; {inside}"], capture_output=True, text=True, check=False
     )

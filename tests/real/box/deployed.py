@@ -27,13 +27,17 @@ def checkout(to: Path) -> Path:
 
 def wheels() -> Path:
     """The folder that `make wheels` fills, kept in the user's cache under the hash of the locks."""
-    locks = b"".join((REPOSITORY / "requirements" / f"{name}.txt").read_bytes() for name in ("runtime", "no-deps", "build"))
+    locks = b"".join(
+        (REPOSITORY / "requirements" / f"{name}.txt").read_bytes() for name in ("runtime", "no-deps", "build")
+    )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loumen" / "wheels"
     folder = cache / hashlib.sha256(locks).hexdigest()[:24]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "whole").exists():
-            subprocess.run(["make", "-s", "wheels", f"WHEELS={folder}"], cwd=REPOSITORY, check=True, capture_output=True)
+            subprocess.run(
+                ["make", "-s", "wheels", f"WHEELS={folder}"], cwd=REPOSITORY, check=True, capture_output=True
+            )
             (folder / "whole").touch()
     return folder
