@@ -296,7 +296,9 @@ point() { # name, release: in one step
 # --- the switch
 
 property() { systemctl show --value -p "$1" loumen.service; }
-last_words() { journalctl -t loumen -n 3 -o cat --no-pager 2>/dev/null | tr '\n' ' '; } # of the daemon, not of systemd
+last_words() { # of the daemon: not of systemd, not of safe-state, no news
+    journalctl -t loumen -n 40 -o cat --no-pager 2>/dev/null | grep -vE '^(resting|INFO|WARNING| )' | tail -n 3 | tr '\n' ' ' || true
+}
 serious() { # the parts that `loumen status` calls bad, a line each; fails where the daemon does not answer
     { "$BASE/current/bin/loumen" status --json 2>/dev/null || true; } | "$BASE/current/bin/python" -c '
 import json, sys
