@@ -33,7 +33,7 @@ def serve(tmp_path: Path, scenario: Scenario, silent: float = 3.0) -> None:
 
     async def main() -> None:
         async with running(tmp_path, vision=SERVICE, silent=silent) as (client, heard):
-            socket = tmp_path / "run" / "vision.sock"
+            socket = tmp_path / "run" / "vision-doors.sock"
             await until(socket.exists)
             await scenario(client, heard, socket)
 
