@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gateway.config import schema
 from gateway.directory.store import Directory
+from gateway.errors import DirectoryDown
 from gateway.vision.client import VisionClient
 
 SETTLE = 0.2  # seconds; an import of 3,000 people changes the directory in 60 steps, not 3,000
@@ -23,6 +24,9 @@ async def keep_galleries(
         seen = directory.snapshot.generation
         for door, config in doors.items():
             if config.camera is not None and config.face != "off":
-                templates = await directory.templates(door, engine)
+                try:
+                    templates = await directory.templates(door, engine)
+                except DirectoryDown:
+                    break  # not open yet, or gone; `status` says so, and its next change is waited for
                 people[door] = len({person for person, _ in templates})
                 await vision.publish_gallery(door, templates)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from drivers.interfaces import OutputLine
@@ -24,6 +25,7 @@ from gateway.errors import DriverError
 from gateway.journal.event import Event
 from gateway.lines import Lines
 
+log = logging.getLogger("loumen.lines")
 LAMP_MAX_ON = 3600.0  # seconds; an indicator forgotten for an hour goes out by itself
 #: What is shown: indicator -> seconds (None: until told otherwise; 0: off).
 SHOWN: dict[str, dict[str, float | None]] = {
@@ -54,6 +56,7 @@ class DoorOutputs:
         self._lamps: dict[str, OutputLine] = {}
         self.light: OutputLine | None = None
         self.asked = Asked[Answer]()
+        self._said: dict[str, str] = {}  # each line's trouble that was logged last: what is tried again is told once
 
     def claim(self) -> None:
         """Claim every output at rest; what cannot be had is reported, not raised."""
@@ -130,7 +133,12 @@ class DoorOutputs:
 
     def _claimed(self, name: str, conf: schema.Output, use: str, max_on: float) -> OutputLine | None:
         try:
-            return self._lines.output(f"{self._door}.{name}", conf, use, max_on)
+            line = self._lines.output(f"{self._door}.{name}", conf, use, max_on)
+            self._said.pop(name, None)
+            return line
         except DriverError as error:
+            if self._said.get(name) != str(error):
+                self._said[name] = str(error)
+                log.warning("%s.%s: %s", self._door, name, error)  # it names the one who holds a busy line
             self._report(LineFault(name, error.code))
             return None

@@ -28,7 +28,8 @@ INPUT_LEVELS = {True: N_("active"), False: N_("quiet"), None: N_("gone")}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=False)
+    parser.set_defaults(follow=False)
     show = verbs.add_parser("show", help=N_("all lines"))
     show.add_argument("--follow", action="store_true", help=N_("again and again, until Ctrl-C"))
     setting = verbs.add_parser("set", help=N_("energise an indicator or a light, or let it rest"))
@@ -40,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
-    if arguments.verb == "show":
+    if arguments.verb in (None, "show"):
         return _follow(shell) if arguments.follow else _show(shell)
     if arguments.verb == "set":
         shell.confirm(N_("Set {line} {level}?"), line=arguments.line, level=arguments.level)
