@@ -88,7 +88,10 @@ class Worker:
                 tasks.create_task(self._beat())
                 for name, conf in self._settings.cameras.items():
                     tasks.create_task(self._watch(name, conf))
-        except* Finished as finished:
+        except BaseExceptionGroup as group:  # not `except*`: Python 3.11.2, Debian 12's, wraps what it raises anew
+            finished = group.subgroup(Finished)
+            if finished is None:
+                raise
             raise _first(finished) from None
 
     # --- cameras
