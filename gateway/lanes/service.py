@@ -26,8 +26,9 @@ from gateway.lanes.plates import Candidate, Reading
 from gateway.lanes.register import Register
 from gateway.lanes.rules.arm import Motion, Settings
 from gateway.lanes.rules.inputs import Effect, Expired, Given, LineFault, Mode, NotClosed, Tick
-from gateway.lanes.rules.lane import Fitted, Lane, Sensed, restored
+from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.sense import Position
+from gateway.lanes.rules.start import Fitted, Sensed, restored
 from gateway.lanes.words import problems
 from gateway.lines import Lines
 from gateway.machine import Inbox, Machine, UnknownInput, drive

@@ -14,7 +14,8 @@ from gateway.lanes import events
 from gateway.lanes.rules import inputs as i
 from gateway.lanes.rules.arm import Motion, Settings
 from gateway.lanes.rules.inputs import Drive, Effect, Given, Mode, Note, Pulse
-from gateway.lanes.rules.lane import RETRY, Fitted, Lane, Sensed, restored
+from gateway.lanes.rules.lane import RETRY, Lane
+from gateway.lanes.rules.start import Fitted, Sensed, restored
 from gateway.machine import UnknownInput
 
 WALL = datetime(2026, 11, 24, tzinfo=UTC)
@@ -206,6 +207,26 @@ def test_what_a_start_finds(up: bool | None, down: bool | None, motion: Motion) 
     found = lane(up=up, down=down)
     assert found.arm.motion is motion
     assert found.deadline is None
+
+
+def test_edges_of_the_limits_that_overtake_each_other_are_no_contradiction() -> None:
+    rising, _ = lane().advance(i.Grant("button"), at(0))
+    rising, effects = rising.advance(i.LimitUp(reached=True), at(3))
+    assert notes(effects) == []
+    up, effects = rising.advance(i.LimitDown(reached=False), at(3.01))
+    assert (up.arm.motion, notes(effects)) == (Motion.UP, [])
+    assert up.deadline == pytest.approx(3.01 + 15)
+    doubtful, _ = rising.advance(i.Tick(), at(3.1))
+    fault, effects = doubtful.advance(i.Expired(), at(3.3))
+    assert (fault.arm.motion, notes(effects)) == (Motion.FAULT, ["lane.contradiction.v1"])
+
+
+def test_nothing_is_closed_while_the_limits_are_in_doubt() -> None:
+    doubtful, _ = lane(up=True, down=False).advance(i.LimitDown(reached=True), at(14.9))
+    waits, effects = doubtful.advance(i.Expired(), at(15))
+    assert effects == ()
+    fault, effects = waits.advance(i.Expired(), at(15.3))
+    assert (fault.arm.motion, notes(effects)) == (Motion.FAULT, ["lane.contradiction.v1"])
 
 
 def test_several_cars_through_one_opening() -> None:

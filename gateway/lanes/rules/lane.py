@@ -10,6 +10,9 @@ Theory of operation
     A vehicle is counted by the loop, or by the photocell where no loop is fitted: it was there while the
     arm was up, and left.
 
+    Limit switches that contradict each other are believed to do so after DOUBT seconds: edges of two wires may
+    overtake each other. Nothing is closed meanwhile.
+
     Effects say what to do, in order: pulses first, notes afterwards.
 """
 
@@ -22,13 +25,14 @@ from gateway.journal.event import Event
 from gateway.lanes import events
 from gateway.lanes.rules import inputs as i
 from gateway.lanes.rules import sense
-from gateway.lanes.rules.arm import Act, Arm, Motion, Settings, Turn
+from gateway.lanes.rules.arm import Act, Arm, Motion, Turn
 from gateway.lanes.rules.inputs import Drive, Effect, Given, Lamp, Mode, Note, Pulse
 from gateway.lanes.rules.sense import Position
 from gateway.lanes.rules.sensor import Sensor
 from gateway.machine import UnknownInput
 
 RETRY = 10.0  # seconds between attempts to raise an arm that must be up
+DOUBT = 0.3  # seconds until limits that contradict each other are believed to do so
 PRESS_AGAIN = 1.0  # seconds within which a button pressed again is the same press
 VEHICLE = 0.3  # seconds on the loop below which it was no vehicle
 
@@ -55,6 +59,8 @@ class Lane:
     fire: bool = False
     up: bool | None = None
     down: bool | None = None
+    place: Position = Position.UNFITTED  # what the arm was told
+    doubt_at: float | None = None  # when a contradiction of the limits will be believed
     there_since: float | None = None  # a vehicle is under the raised arm
     broken_since: bool = False  # the beam was broken since the vehicle came
     passed: int = 0  # vehicles since the arm went up
@@ -65,7 +71,8 @@ class Lane:
     @property
     def deadline(self) -> float | None:
         """The nearest deadline, monotonic seconds."""
-        due = (self.arm.deadline, self.retry_at, self.loop.deadline, self.beam.deadline, self.button.deadline)
+        sensors = (self.loop.deadline, self.beam.deadline, self.button.deadline)
+        due = (self.arm.deadline, self.retry_at, self.doubt_at, *sensors)
         return min((at for at in due if at is not None), default=None)
 
     @property
@@ -108,9 +115,9 @@ class Lane:
             case i.Loop() | i.Beam():
                 return self._sensor(given, now.mono)
             case i.LimitUp(reached):
-                return replace(self, up=reached)._moved(self.position, now.mono)
+                return replace(self, up=reached)._moved(now.mono)
             case i.LimitDown(reached):
-                return replace(self, down=reached)._moved(self.position, now.mono)
+                return replace(self, down=reached)._moved(now.mono)
             case i.Grant():
                 return self._grant(given, now)
             case i.Button():
@@ -198,8 +205,14 @@ class Lane:
         lane = replace(self, loop=self.loop.expired(now), beam=self.beam.expired(now), button=self.button.expired(now))
         told = lane._sensor_news(self, now)
         effects: tuple[Effect, ...] = ()
+        if lane.doubt_at is not None and lane.doubt_at <= now:
+            lane, effects = replace(lane, doubt_at=None)._placed(Position.CONTRADICTION, now)
         if lane.arm.deadline is not None and lane.arm.deadline <= now:
-            lane, effects = lane._turn(Turn.EXPIRED, now)
+            if lane.doubt_at is not None and lane.arm.motion is Motion.UP:
+                lane = replace(lane, arm=replace(lane.arm, deadline=lane.doubt_at))
+            else:
+                lane, expired = lane._turn(Turn.EXPIRED, now)
+                effects += expired
         if lane.retry_at is not None and lane.retry_at <= now:
             lane = replace(lane, retry_at=None)  # `_kept_up` raises it, if it is still not there
         lane, felt = lane._felt(now, "")
@@ -220,14 +233,20 @@ class Lane:
             return self, ()
         return self._turn(Turn.FREED if self.free else Turn.OCCUPIED, now, because)
 
-    def _moved(self, before: Position, now: float) -> tuple[Lane, tuple[Effect, ...]]:
+    def _moved(self, now: float) -> tuple[Lane, tuple[Effect, ...]]:
         """Tell the arm where it is, where that is news."""
         position = self.position
-        if position is before or position is Position.UNFITTED:
-            return self, ()
-        lane, effects = self._turn(PLACES[position], now)
-        if Position.CONTRADICTION in (position, before):
-            over = before is Position.CONTRADICTION
+        if position is Position.CONTRADICTION and self.place is not position:
+            return replace(self, doubt_at=now + DOUBT if self.doubt_at is None else self.doubt_at), ()
+        lane = replace(self, doubt_at=None)
+        if position in (self.place, Position.UNFITTED):
+            return lane, ()
+        return lane._placed(position, now)
+
+    def _placed(self, position: Position, now: float) -> tuple[Lane, tuple[Effect, ...]]:
+        lane, effects = replace(self, place=position)._turn(PLACES[position], now)
+        if Position.CONTRADICTION in (position, self.place):
+            over = position is not Position.CONTRADICTION
             effects += (Note(events.LaneContradiction(lane=self.id, what="limits", over=over)),)
         return lane, effects
 
@@ -328,57 +347,3 @@ class Lane:
             frames=given.frames,
             track=given.track,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """How a lane is built."""
-
-    arm: Settings
-    stuck_after: float
-    loop: bool
-    beam: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sensed:
-    """What the wires say at a start; None: gone, or not fitted."""
-
-    occupied: bool | None = None
-    clear: bool | None = None
-    up: bool | None = None
-    down: bool | None = None
-    fire: bool = False
-    pressed: bool | None = None
-
-
-def restored(lane: str, fitted: Fitted, sensed: Sensed, mode: Mode, faults: frozenset[str], now: float) -> Lane:
-    """A lane as its wires say, under its standing order, never from a default."""
-    loop = Sensor("loop", fitted.stuck_after, fitted.loop)
-    beam = Sensor("photocell", fitted.stuck_after, fitted.beam)
-    button = Sensor("button", fitted.stuck_after)
-    up_and_down = sense.position(up=sensed.up, down=sensed.down, fitted=fitted.arm.limits)
-    motion = {Position.TOP: Motion.UP, Position.BOTTOM: Motion.DOWN, Position.CONTRADICTION: Motion.FAULT}.get(
-        up_and_down, Motion.LOST
-    )
-    restored = Lane(
-        lane,
-        Arm(fitted.arm, motion),
-        loop.says(now, clear=None if sensed.occupied is None else not sensed.occupied),
-        beam.says(now, clear=sensed.clear),
-        button.says(now, clear=None if sensed.pressed is None else not sensed.pressed),
-        mode=mode,
-        fire=sensed.fire,
-        up=sensed.up,
-        down=sensed.down,
-        faults=faults,
-    )
-    waits = restored.free and motion is Motion.UP
-    arm = replace(
-        restored.arm,
-        free=restored.free,
-        keep_up=restored.keep_up,
-        deadline=now + fitted.arm.stay_open if waits else None,
-        passed=motion is Motion.UP and not restored.free,
-    )
-    return replace(restored, arm=arm)

@@ -1,0 +1,232 @@
+"""The register of plates: durable, whole or nothing, and never laxer after a mishap than it was."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.clock import LoopClock, Now
+from gateway.command import Actor, Role
+from gateway.errors import BadRequest, NotFound, RegisterDown
+from gateway.journal.event import Event
+from gateway.lanes import commands as c
+from gateway.lanes.decision import may_pass_by_plate
+from gateway.lanes.listing import Order, parse
+from gateway.lanes.plate_answers import Plates
+from gateway.lanes.plates import Candidate, Reading
+from gateway.lanes.register import Register, Vehicle
+from gateway.lanes.store import COPY, FILE, RegisterStore
+
+CLERK = Actor("uid:1000", Role.CLERK, "cli", command_id="c1")
+ONE, TWO = "粤B12345", "京A8888学"
+
+
+def with_register(
+    folder: Path, scenario: Callable[[RegisterStore, Plates, list[Event]], Coroutine[Any, Any, None]]
+) -> list[Event]:
+    notes: list[Event] = []
+
+    async def played() -> None:
+        clock = LoopClock(datetime(2026, 11, 24, tzinfo=UTC))
+        store = RegisterStore(folder, clock, notes.append)
+        await store.start()
+        try:
+            await scenario(store, Plates(store, ["gate", "back"], clock, "Asia/Shanghai", notes.append), notes)
+        finally:
+            await store.close()
+
+    asyncio.run(played())
+    return notes
+
+
+def test_what_is_added_is_there_after_a_restart_and_what_is_removed_is_not(tmp_path: Path) -> None:
+    async def first(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        added = await plates.add(c.AddPlate(plate="粤b·12345", valid_until="2026-12-31"), CLERK)
+        assert added.plate == ONE
+        assert added.valid_until == datetime(2026, 12, 31, 16, tzinfo=UTC), "the whole day, at home"
+        again = await plates.add(c.AddPlate(plate=ONE, lanes=("gate",)), CLERK)
+        assert (again.id, again.version) == (added.id, 2)
+        await plates.add(c.AddPlate(plate=TWO), CLERK)
+        await plates.remove(c.RemovePlate(plate=TWO), CLERK)
+        with pytest.raises(NotFound):
+            await plates.remove(c.RemovePlate(plate=TWO), CLERK)
+        with pytest.raises(NotFound, match="gate, back"):
+            await plates.add(c.AddPlate(plate=ONE, lanes=("side",)), CLERK)
+        with pytest.raises(BadRequest):
+            await plates.add(c.AddPlate(plate="hello"), CLERK)
+        assert ONE not in repr(notes), "events name the vehicle, not the plate"
+
+    async def second(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        page = await plates.list_all(c.ListPlates(), CLERK)
+        assert [vehicle.plate for vehicle in page.plates] == [ONE]
+        assert page.plates[0].lanes == ("gate",)
+
+    notes = with_register(tmp_path, first)
+    assert [event.type_name() for event in notes] == ["vehicle.added.v1"] * 3 + ["vehicle.removed.v1"]
+    with_register(tmp_path, second)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk"])
+def test_a_list_is_taken_over_whole_or_not_at_all(tmp_path: Path, encoding: str) -> None:
+    clean = f"车牌号,车道,到期日期,业主\n粤B·12345,gate,2027/1/5,林\n\n{TWO},,,王\n".encode(encoding)
+    dirty = f"车牌号;车道\n粤B·54321;gate\n车库;gate\n{ONE};side\n粤B·54321;\n".encode(encoding)
+
+    async def scenario(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        dry = await plates.import_(c.ImportPlates(content=clean, dry_run=True), CLERK)
+        assert (dry.added, len(store.register)) == (2, 0)
+        done = await plates.import_(c.ImportPlates(content=clean), CLERK)
+        assert (done.added, done.changed, done.errors) == (2, 0, ())
+        vehicle = store.register.get(ONE)
+        assert vehicle is not None
+        assert vehicle.valid_until == datetime(2027, 1, 5, 16, tzinfo=UTC)
+        refused = await plates.import_(c.ImportPlates(content=dirty), CLERK)
+        assert [error.line for error in refused.errors] == [3, 4, 5]
+        assert refused.added == 0
+        assert len(store.register) == 2, "nothing half-imported"
+        assert (await plates.import_(c.ImportPlates(content=clean), CLERK)).same == 2
+        await plates.add(c.AddPlate(plate="粤B99999"), CLERK)
+        less = f"plate\n{TWO}\n".encode(encoding)
+        replaced = await plates.import_(c.ImportPlates(content=less, replace=True), CLERK)
+        assert replaced.removed == 1
+        assert {known.plate for known in store.register} == {TWO, "粤B99999"}, "what was added by hand stays"
+
+    with_register(tmp_path, scenario)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: f"plate,lanes\n{text}".encode())))
+def test_no_file_is_too_dirty_to_be_answered(content: bytes) -> None:
+    found = parse(Order(content=content, zone="Asia/Shanghai", lanes=("gate",)))
+    assert bool(found.rows) is not bool(found.errors)
+
+
+def test_hostile_lists(tmp_path: Path) -> None:
+    async def scenario(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        for content in (b"", b"\0\1\2", b"\xff" * 100, b"name\nx\n", b'plate\n"' + b"x" * 100_000, b"plate\n"):
+            result = await plates.import_(c.ImportPlates(content=content), CLERK)
+            assert result.errors, content[:20]
+        many = b"plate\n" + b"".join(b"%d\n" % number for number in range(5000))
+        result = await plates.import_(c.ImportPlates(content=many), CLERK)
+        assert (len(result.errors), result.more_errors) == (100, 4900)
+        assert len(store.register) == 0
+
+    with_register(tmp_path, scenario)
+
+
+def filled(folder: Path) -> None:
+    async def scenario(store: RegisterStore, plates: Plates, _notes: list[Event]) -> None:
+        for plate in (ONE, TWO, "粤B99999"):
+            await plates.add(c.AddPlate(plate=plate), CLERK)
+        await plates.remove(c.RemovePlate(plate="粤B99999"), CLERK)
+
+    with_register(folder, scenario)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage " * 1000)
+
+
+def flipped(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "UPDATE vehicles SET body = CAST(replace(body, ?, ?) AS BLOB) WHERE plate = ?", (ONE, "粤B12346", ONE)
+    )
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [garbage, flipped, Path.unlink])
+def test_a_damaged_register_is_replaced_by_the_copy(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    filled(tmp_path)
+    damage(tmp_path / FILE)
+    left: set[str] = set()
+
+    async def scenario(store: RegisterStore, _plates: Plates, _notes: list[Event]) -> None:
+        left.update(known.plate for known in store.register)
+
+    notes = with_register(tmp_path, scenario)
+    assert [event.type_name() for event in notes] == ["vehicle.register_problem.v1"]
+    assert left == {ONE, TWO}, "and what was removed does not come back from the copy"
+    left.clear()
+    assert with_register(tmp_path, scenario) == [], "whole again"
+    assert left == {ONE, TWO}
+
+
+def test_without_a_whole_copy_no_plate_opens(tmp_path: Path) -> None:
+    filled(tmp_path)
+    garbage(tmp_path / FILE)
+    garbage(tmp_path / COPY)
+
+    async def scenario(store: RegisterStore, plates: Plates, _notes: list[Event]) -> None:
+        assert len(store.register) == 0
+        assert store.problem is not None
+        await plates.add(c.AddPlate(plate=ONE), CLERK)
+        assert ONE in store.register
+
+    with_register(tmp_path, scenario)
+
+
+def test_a_newer_releases_file_is_read_and_never_rewritten(tmp_path: Path) -> None:
+    filled(tmp_path)
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("PRAGMA user_version=9")
+    connection.close()
+    before = (tmp_path / FILE).read_bytes()
+
+    async def scenario(store: RegisterStore, plates: Plates, _notes: list[Event]) -> None:
+        assert ONE in store.register
+        with pytest.raises(RegisterDown):
+            await plates.add(c.AddPlate(plate="粤B77777"), CLERK)
+        with pytest.raises(RegisterDown):
+            await plates.remove(c.RemovePlate(plate=ONE), CLERK)
+        assert ONE not in store.register, "what was forbidden is forbidden until the restart"
+
+    with_register(tmp_path, scenario)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+NOW = Now(0, 0, datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def reading(plate: str, log_p: float = -0.05, *others: tuple[str, float], votes: int = 2) -> Reading:
+    return Reading((Candidate(plate, log_p), *(Candidate(*other) for other in others)), frames=3, votes=votes)
+
+
+@pytest.mark.parametrize(
+    ("read", "code"),
+    [
+        (reading(ONE), "ok"),
+        (reading(ONE, votes=1), "few_frames"),
+        (reading("粤B12346", -0.9, (ONE, -1.1)), "ok"),  # among the best, within a factor of ten
+        (reading("粤B12346"), "unknown"),
+        (reading("粤B12346", -2.0), "unsure"),
+        (Reading((), 0, 0), "few_frames"),
+    ],
+)
+def test_who_is_meant(read: Reading, code: str) -> None:
+    assert may_pass_by_plate(Register([Vehicle(id="v1", plate=ONE)]), read, "gate", NOW).code == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "trusted", "code"),
+    [
+        ({"active": False}, True, "inactive"),
+        ({"lanes": ("back",)}, True, "other_lane"),
+        ({"valid_from": datetime(2027, 1, 1, tzinfo=UTC)}, True, "not_yet"),
+        ({"valid_until": datetime(2026, 1, 1, tzinfo=UTC)}, True, "expired"),
+        ({"valid_until": datetime(2026, 1, 1, tzinfo=UTC)}, False, "ok_clock"),
+    ],
+)
+def test_when_and_where(changes: dict[str, Any], trusted: bool, code: str) -> None:
+    register = Register([Vehicle(id="v1", plate=ONE, **changes)])
+    decision = may_pass_by_plate(register, reading(ONE), "gate", Now(0, 0, NOW.wall, trusted))
+    assert (decision.code, decision.granted) == (code, code.startswith("ok"))
+    assert decision.reason
