@@ -50,7 +50,7 @@ def within(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run in the folder as if it were the machine; its mounts end with the command."""
     mounts = f"mount -t proc proc {root}/proc; mount -t tmpfs run {root}/run; mount --bind /dev {root}/dev"
     inside = (
-        f"exec chroot {root} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root bash -c '{command}'"
+        f"exec chroot {root} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp bash -c '{command}'"
     )
     return subprocess.run(
         ["unshare", "--mount", "bash", "-c", f"{mounts}; {inside}"], capture_output=True, text=True, check=False
