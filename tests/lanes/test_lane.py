@@ -19,7 +19,8 @@ from gateway.lanes.rules.start import Fitted, Sensed, restored
 from gateway.machine import UnknownInput
 
 WALL = datetime(2026, 11, 24, tzinfo=UTC)
-STEPS = 1_000_000 if os.environ.get("LOUMEN_LONG") else 100_000
+LONG = bool(os.environ.get("LOUMEN_LONG"))
+STEPS = 1_000_000 if LONG else 100_000
 HISTORIES = 20
 
 
@@ -137,15 +138,27 @@ class History:
         return effects
 
 
+@pytest.mark.timeout(1200 if LONG else 120)
 def test_random_histories_with_faults() -> None:
+    """100,000 steps; a million with LOUMEN_LONG=1, as the nightly form has it."""
+    played(STEPS)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_a_million_steps() -> None:
+    played(1_000_000)
+
+
+def played(steps: int) -> None:
     closings = reversals = 0
     for seed in range(HISTORIES):
         history = History(seed)
-        for _ in range(STEPS // HISTORIES):
+        for _ in range(steps // HISTORIES):
             history.step()
         closings += history.closings
         reversals += history.reversals
-    assert closings > STEPS // 1000, f"a lane that never closes proves nothing: {closings}"
+    assert closings > steps // 1000, f"a lane that never closes proves nothing: {closings}"
     assert reversals > 10, f"nobody stepped under it: {reversals}"
 
 
