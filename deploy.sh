@@ -290,7 +290,6 @@ put_units() {
 point() { # name, release: in one step
     ln -sfn "releases/$2" "$BASE/.$1.new"
     mv -T "$BASE/.$1.new" "$BASE/$1"
-    sync -f "$BASE"
 }
 
 # --- the switch
@@ -326,11 +325,12 @@ PY
 restart_into() { # release: from the old one's end to the new one's READY
     local ended ready
     vision stop || true
+    sync -f "$BASE" # now, not while nobody owns the outputs
     systemctl stop loumen.service || return 1
     ended=$(property ExecMainExitTimestampMonotonic)
     point current "$1" || return 1
-    systemctl reset-failed loumen.service 2>/dev/null || true
     systemctl start loumen.service || return 1
+    sync -f "$BASE"
     ready=$(property ActiveEnterTimestampMonotonic)
     if [ "${ended:-0}" -gt 0 ]; then
         gap=$(((ready - ended) / 1000))

@@ -43,7 +43,7 @@ class Life:
         for line in output.splitlines():
             if told := re.match(r"(\w+)\| (.*)", line):
                 self.said[told[1]] = self.said.get(told[1], "") + told[2] + "\n"
-            elif told := re.match(r"([a-z_]+(?:\.[a-z]+)?) ?(.*)", line):
+            elif told := re.match(r"([a-z_]+(?:\.[a-z_]+)?) ?(.*)", line):
                 self._words.setdefault(told[1], told[2].strip())
 
     def __getitem__(self, key: str) -> str:

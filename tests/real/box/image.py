@@ -2,9 +2,9 @@
 
     python3 tests/real/box/image.py       make both if they are not there yet; print where they are
 
-Made once by mmdebstrap (a minute) and kept in the user's cache folder under the hash of the recipe below, as the kernel
-of tests/real/uml/build.py is. A machine that boots the disk writes to a copy-on-write file of its own, so it stays empty.
-Only the standard library.
+Made once by mmdebstrap (half a minute) and kept in the user's cache folder under the hash of the recipe below, as the
+kernel of tests/real/uml/build.py is. A machine that boots the disk writes to a copy-on-write file of its own, so it
+stays empty. Only the standard library.
 """
 
 from __future__ import annotations
@@ -32,17 +32,18 @@ Type=oneshot
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/console
-ExecStart=/bin/bash -c 'mount -t hostfs none /mnt -o /; bash "/mnt$(sed "s/.*loumen.script=//; s/ .*//" /proc/cmdline)"; \\
+ExecStart=/bin/bash -c 'mount -t hostfs none /mnt -o /; \\
+    bash "/mnt$(sed "s/.*loumen.script=//; s/ .*//" /proc/cmdline)"; \\
     echo "loumen-guest: done $?"; sync; systemctl --force --force poweroff'
 [Install]
 WantedBy=multi-user.target
 """
-OFF = "getty@tty1.service console-getty.service getty.target systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer"
+OFF = "getty@tty1 console-getty systemd-timesyncd apt-daily apt-daily-upgrade"
 CUSTOMISE = (
     'cp "$UNIT" "$1/etc/systemd/system/loumen-test.service"',
     'mkdir -p "$1/etc/systemd/system/multi-user.target.wants"',
     'ln -s ../loumen-test.service "$1/etc/systemd/system/multi-user.target.wants/"',
-    *(f'ln -sf /dev/null "$1/etc/systemd/system/{unit}"' for unit in OFF.split()),
+    *(f'ln -sf /dev/null "$1/etc/systemd/system/{unit}.service"' for unit in OFF.split()),
     'echo box >"$1/etc/hostname"',
     ': >"$1/etc/machine-id"',
     'rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*',
