@@ -69,6 +69,8 @@ class Conversation:
     _held_until: float = 0.0
     _refusals: int = 0  # PUBACKs that said no, in a row
     _asking: asyncio.Task[None] | None = None
+    _silence: asyncio.Task[None] | None = None
+    _unanswered: int = 0  # state messages in a row that no receipt followed
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _receipt_limit: Limit = field(default_factory=lambda: Limit(6, 3600))
 
@@ -77,7 +79,7 @@ class Conversation:
         await connection.subscribe([self.topics.command])
         self._connection = connection
         self._waiting.clear()
-        self._held_until = 0.0
+        self._held_until, self._unanswered = 0.0, 0
         self.flow.connected(self.places.place(self.journal.head), connection.accepted.receive_maximum)
         challenge = self.incoming.renew_challenge()
         self._birth = msgspec.structs.replace(birth, challenge=challenge, state=self.flow.told())
@@ -88,7 +90,7 @@ class Conversation:
 
     def stop(self) -> None:
         """The daemon stops: what still runs is cancelled."""
-        for task in (*self._running, *filter(None, [self._asking])):
+        for task in (*self._running, *filter(None, [self._asking, self._silence])):
             task.cancel()
 
     def wake(self) -> None:
@@ -128,6 +130,21 @@ class Conversation:
     async def _ask(self) -> None:
         await asyncio.sleep(ASK_AFTER)
         if self.flow.unconfirmed():
+            with contextlib.suppress(UplinkError):
+                await self.tell_state(renew=False)
+
+    async def _ask_in_silence(self) -> None:
+        """No receipt follows what the broker took: perhaps a broker that keeps nothing lost our birth.
+
+        A receiver that never heard it knows no challenge, so it can neither confirm nor command; it is told
+        again, less and less often, as it may be away for a month.
+        """
+        while True:
+            began = self.clock.now().mono
+            await asyncio.sleep(ASK_AFTER * 2 ** min(self._unanswered, 5))
+            if not self.flow.unconfirmed() or (self.last_receipt is not None and self.last_receipt >= began):
+                return
+            self._unanswered += 1
             with contextlib.suppress(UplinkError):
                 await self.tell_state(renew=False)
 
@@ -212,6 +229,8 @@ class Conversation:
             self.flow.acked(place)
             self._refusals = 0
             self.moved.set()
+            if self.flow.receiver and (self._silence is None or self._silence.done()):
+                self._silence = asyncio.create_task(self._ask_in_silence())
         elif place is not None:
             self.flow.refused(place)
             self._hold_back(now, packet.code)
@@ -256,7 +275,7 @@ class Conversation:
             current = self._birth is not None and receipt.session == self._birth.session
             refused = self.flow.receipt(receipt, self.places.spans(self.journal.head), current=current)
             if refused is None:
-                self.last_receipt = now
+                self.last_receipt, self._unanswered = now, 0
                 self._ask_soon()
                 self.moved.set()
                 self._wake.set()

@@ -18,6 +18,7 @@ from gateway.uplink import packets
 from gateway.uplink.connection import Connection, Target
 from gateway.uplink.errors import ConnectionLost
 from gateway.uplink.messages import Topics
+from gateway.uplink.mqtt import Timing
 from gateway.uplink.packets import Connect, Puback, Version
 from gateway.uplink.resolve import Resolver
 from tests.uplink.house import (
@@ -30,10 +31,12 @@ from tests.uplink.house import (
     free_port,
     holds_the_journal,
     make_desk,
+    stored,
     until,
 )
 
 pytestmark = pytest.mark.real("mosquitto")
+SELDOM = Timing(state_every=120, ack_within=3.0, dial_within=3.0, marks_every=0.05)  # as on a box
 
 
 class Site:
@@ -315,5 +318,28 @@ def test_state_messages_bring_new_challenges_and_old_ones_end(site: Site) -> Non
             first = service.find("box-1").challenge
             await until(lambda: first not in uplink._incoming.challenges)
             assert (await service.command("box-1", "door.open", b"{}")).ok
+
+    run(story)
+
+
+def test_a_birth_that_the_broker_forgot_is_told_again_long_before_the_next_state_message(site: Site) -> None:
+    """The box began anew while the desk was away and the broker kept nothing: the desk answers an old challenge."""
+
+    async def story() -> None:
+        async with desk(site.authority), site.house().open():
+            await until(lambda: stored(site.authority) or [])
+        house = site.house()
+        async with house.open(SELDOM):
+            house.happen(1, 30)
+            await until(lambda: house.noted() and house.uplink.status().sent == house.uplink.status().head)
+            site.broker.kill()  # it keeps nothing on its disk: the desk's queue is gone
+            await until(lambda: house.uplink.status().state != "connected")
+            site.broker.start()
+            await until(lambda: house.uplink.status().state == "connected")
+            house.happen(31, 5)
+            async with desk(site.authority) as service:
+                house.happen(36, 1)
+                await holds_the_journal(house, site.authority, within=20)
+                assert (await service.command("box-1", "door.open", b"{}")).ok
 
     run(story)
