@@ -22,7 +22,10 @@ import pytest
 from tests.real.uml.guest import Guest, TooLate, check_disk, make_disk
 
 SCRIPT = Path(__file__).parent / "power_cut" / "guest.py"
-WRITERS = {"journal": "tests.real.power_cut.journal:Writer"}
+WRITERS = {
+    "journal": "tests.real.power_cut.journal:Writer",
+    "directory": "tests.real.power_cut.directory:Writer",
+}
 CUTS = int(os.environ.get("LOUMEN_POWER_CUTS", "50"))
 REMEMBERED = 300  # acknowledgements checked at each boot; at the end all are
 
