@@ -61,10 +61,9 @@ class Water:
 
     def night(self, box: Lines) -> dict[str, Any]:
         """A still night, then a burst; the event that tells it. Raises StageError when none comes."""
-        began = time.monotonic()
+        began, still = time.monotonic(), self.register
         while (now := time.monotonic() - began) < CALM + WITHIN:
-            if now > CALM:
-                self.register += BURST / 3600 * STEP
+            self.register = still + BURST / 3600 * max(0.0, now - CALM)  # a busy machine writes less often, not less
             self.show()
             try:
                 return dict(
