@@ -171,7 +171,7 @@ def test_a_release_that_dies_is_taken_back(life: Life) -> None:
     assert "RuntimeError: this release dies" in life.said["dies"]
     assert "was taken back, 9.1.0-" in life.said["dies"]
     assert life["dies.release"] == life["install.release"]
-    assert life.gap("dies") <= 3000
+    assert life.gap("dies") <= 6000  # one emulated processor beside other tests; 3 s are asserted nightly
     assert (life["taken_back.button"], life["taken_back.command"]) == ("yesyes", "yesyes")
     assert life["failed"] == ""
 

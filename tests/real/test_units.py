@@ -49,9 +49,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def within(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run in the folder as if it were the machine; its mounts end with the command."""
     mounts = f"mount -t proc proc {root}/proc; mount -t tmpfs run {root}/run; mount --bind /dev {root}/dev"
-    inside = (
-        f"exec chroot {root} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp bash -c '{command}'"
-    )
+    inside = f"exec chroot {root} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp bash -c '{command}'"
     return subprocess.run(
         ["unshare", "--mount", "bash", "-c", f"{mounts}; {inside}"], capture_output=True, text=True, check=False
     )
@@ -78,7 +76,7 @@ def test_users_folders_and_links(box: Path) -> None:
     ]
     told = within(box, 'stat -c "%U %G %a" /etc/loumen /etc/loumen/gateway.toml /etc/credstore/loumen-box-key').stdout
     assert told.splitlines() == ["loumen loumen 750", "loumen loumen 640", "root root 600"]
-    assert within(box, "loumen model verify").returncode == 0
+    assert within(box, "/opt/loumen/current/bin/loumen model verify").returncode == 0
     assert within(box, "/opt/loumen/current/bin/python -c 'import setuptools'".replace("'", '"')).returncode != 0
 
 
