@@ -176,4 +176,4 @@ class House:
 
     def status(self) -> Any:
         """`loumen status --json`."""
-        return self.stage.ask("status")
+        return self.stage.ask("status", ok=False)  # 1 where a person should look at something
