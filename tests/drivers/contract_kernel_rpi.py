@@ -15,7 +15,7 @@ import pytest
 
 from drivers import edges, gpio_rpi
 from drivers.gpio_rpi import CHIP, GpioRpi
-from tests.drivers.contract import GpioContract
+from tests.drivers.contract import IN, Bench, GpioContract, following, run
 from tests.drivers.contract_kernel import Kernel
 
 os.environ["RPI_LGPIO_REVISION"] = "0xc03114"  # a Pi 4
@@ -38,3 +38,16 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
 
 class TestRpiLgpio(GpioContract):
     """What every driver promises."""
+
+    def test_must_count_what_a_slow_reader_lost(self, bench: Bench) -> None:
+        """lgpio drops edges of a burst without telling when the machine is busy: never more than were set come."""
+
+        async def scenario() -> None:
+            line = self.claim_input(bench)
+            for number in range(200):
+                bench.set(IN, number % 2 == 0)
+            (first,) = await following(line, 1)
+            assert first.active
+            assert line.lost < 200
+
+        run(scenario())
