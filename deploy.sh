@@ -544,10 +544,10 @@ step() { # one step of theirs: it has its own session and log, so that it outliv
     # shellcheck disable=SC2016  # for the shell over there
     try_there "$as"' $as bash -s' <<REMOTE || code=$?
 [ -e $1/deploy.sh ] || { echo "deploy: nothing is installed on this box" >&2; exit 1; }
-mkdir -p $BASE/incoming && cd $BASE/incoming && log=\$\$
+mkdir -p $BASE/incoming && cd $BASE/incoming && log=\$\$ && : >\$log.log
 setsid nohup bash -c 'bash $1/deploy.sh ${words[*]}; echo \$? >'\$log.exit >\$log.log 2>&1 </dev/null &
 tail -q -n +1 --pid=\$! -f \$log.log
-code=\$(cat \$log.exit)
+code=\$(cat \$log.exit || echo 1)
 rm -f \$log.exit \$log.log
 exit "\$code"
 REMOTE
