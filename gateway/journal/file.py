@@ -35,28 +35,31 @@ class DamagedRow(sqlite3.DatabaseError):
     sqlite_errorname = "SQLITE_CORRUPT"
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """What one transaction writes."""
 
-    rows: Sequence[Stored]
-    used: Sequence[tuple[str, str, int]]
-    marks: Sequence[tuple[str, str, int, str]]
+    rows: Sequence[Stored] = ()
+    used: Sequence[tuple[str, str, int]] = ()
+    marks: Sequence[tuple[str, str, int, str]] = ()
 
 
 class _Writer(sqlite3.Connection):
-    """Writes a whole group in one visit to its thread: each visit costs the loop more than the rows do."""
+    """Writes whole groups in one visit to its thread: each visit costs the loop more than the rows do."""
 
-    group: _Group | None = None
+    groups: Sequence[Group] = ()
+    durable = 0
 
     def commit(self) -> None:
-        group, self.group = self.group, None
-        if group is not None:
+        groups, self.groups, self.durable = self.groups, (), 0
+        for group in groups:
             if group.rows:
                 self.executemany(tables.INSERT_EVENT, group.rows)
             if group.used:
                 self.executemany(tables.INSERT_USED, group.used)
             if group.marks:
                 self.executemany(tables.INSERT_MARK, group.marks)
+            super().commit()
+            self.durable += 1
         super().commit()
 
 
@@ -72,6 +75,7 @@ class JournalFile:
         self._frames = 0
         self._appended = 0  # bytes of rows since the last checkpoint
         self.bytes_written = 0
+        self.durable = 0  # groups of the last `commit` that are on the disk
 
     @classmethod
     async def open(cls, path: Path, opened: Opened) -> JournalFile:
@@ -110,21 +114,19 @@ class JournalFile:
         """The id of one of this file's epochs."""
         return next(known.id for known in self.epochs if known.number == number)
 
-    async def commit(
-        self,
-        rows: Sequence[Stored],
-        used: Sequence[tuple[str, str, int]] = (),
-        marks: Sequence[tuple[str, str, int, str]] = (),
-    ) -> None:
-        """Make all of it durable, or nothing."""
-        self._inner.group = _Group(rows, used, marks)
+    async def commit(self, groups: Sequence[Group]) -> None:
+        """Make the groups durable one after the other, each in whole or not at all; `durable` says how many are."""
+        self._inner.groups = groups
         try:
             await self._writer.commit()
         except BaseException:
             await self._roll_back()
             raise
-        size = sum(len(row[8] or b"") + _ROW_OVERHEAD for row in rows)
-        self._count(size, pages=bool(rows) + bool(used) + bool(marks))
+        finally:
+            self.durable = self._inner.durable
+            for group in groups[: self.durable]:
+                size = sum(len(row[8] or b"") + _ROW_OVERHEAD for row in group.rows)
+                self._count(size, pages=bool(group.rows) + bool(group.used) + bool(group.marks))
 
     async def checkpoint(self, *, now: bool = False) -> bool:
         """Copy the log into the file once it has grown enough; whether it had."""

@@ -98,6 +98,7 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     at: int  # microseconds since 1970, UTC
     trusted: bool
     body: bytes
+    sha256: bytes  # of the body: hashed as events come, not when a whole group is written
 
 
 #: The columns of a stored event, in the order of `Chain.link` and of every SELECT.
@@ -115,9 +116,8 @@ class Chain:
 
     def link(self, noted: Noted) -> Stored:
         """Give `noted` the next place; returns the row's columns."""
-        body_sha256 = _sha256(noted.body).digest()
-        previous, self.seq = self.head, self.seq + 1
-        digest = _digest(previous, self.epoch, self.seq, noted.type, iso(noted.at), noted.trusted, body_sha256.hex())
+        previous, self.seq, sha256 = self.head, self.seq + 1, noted.sha256
+        digest = _digest(previous, self.epoch, self.seq, noted.type, iso(noted.at), noted.trusted, sha256.hex())
         self.head = digest.hex()
         return (
             self.number << _SEQ_BITS | self.seq,
@@ -125,7 +125,7 @@ class Chain:
             int(noted.importance),
             noted.at,
             int(noted.trusted),
-            body_sha256,
+            sha256,
             bytes.fromhex(previous),
             digest[:8],
             noted.body,
@@ -210,7 +210,7 @@ def noted(event: Event, wall: datetime, *, trusted: bool) -> Noted:
         raise ValueError(f"an event of {len(body)} bytes; at most {MAX_BODY} are kept")
     kind = type(event)
     name = _names.get(kind) or _names.setdefault(kind, event.type_name())
-    return Noted(name, event.importance, microseconds(wall), trusted, body)
+    return Noted(name, event.importance, microseconds(wall), trusted, body, _sha256(body).digest())
 
 
 def place(number: int, seq: int) -> int:

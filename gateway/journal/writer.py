@@ -1,10 +1,12 @@
 """The one writer: takes what waits, groups it, and does not give up.
 
-A group is written 5 ms after its first event came, or as soon as 200 wait: one transaction, one sync. A
+A group is written 5 ms after its first event came, or as soon as 200 wait: one transaction, one sync. Of
+a backlog a few groups go to the writing thread at once, so that the disk does not wait for the loop. A
 group that fails is rolled back and tried again with growing pauses, in order, until it is durable; events
-go on gathering behind it and give way by importance (`waiting`). After three failures, or when SQLite says
-that the file is damaged, the file is closed and opened anew, which sets a damaged one aside. A commit that
-reported failure may still be found in the reopened file; it is then not written a second time.
+go on gathering behind it and give way by importance (`waiting`). After three failures, or when SQLite
+says that the file is damaged, the file is closed and opened anew, which sets a damaged one aside. A
+commit that reported failure may still be found in the reopened file; it is then not written a second
+time.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gateway.errors import JournalDown, N_
 from gateway.journal import opening
 from gateway.journal.event import Event
 from gateway.journal.events import JournalDropped
-from gateway.journal.file import JournalFile
+from gateway.journal.file import Group, JournalFile
 from gateway.journal.rows import Chain, Noted, Position, Stored, iso, number_of, seal, seq_of
 from gateway.journal.space import Space, is_full
 from gateway.journal.waiting import Drops, Entry, Waiting
@@ -31,24 +32,15 @@ log = logging.getLogger(__name__)
 
 GROUP = 200
 GROUP_SECONDS = 0.005
+VISIT = 8  # groups of a backlog that are handed to the writing thread at once, each its own transaction
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the file is opened anew
 SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
 GROUP_BYTES = 256 * 1024
-_TURN = 40  # rows hashed in one turn of the loop
+_TURN = 50  # rows hashed in one turn of the loop
 
 Marks = dict[str, tuple[Position, list[asyncio.Future[None]]]]
 Open = Callable[[str], Awaitable[JournalFile]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Linked:
-    """Rows made ready for entries behind a place in the chain."""
-
-    entries: list[Entry]
-    start: Chain
-    rows: list[Stored]
-    end: Chain
 
 
 class Writer:
@@ -73,9 +65,7 @@ class Writer:
         self._writing_since: float | None = None
         self._turn = asyncio.Lock()  # one user of the writing connection at a time
         self._suspect = ""
-        self._ahead: list[Entry] = []  # the next group, taken from the queue while this one is being written,
-        self._linked: _Linked | None = None  # and its rows, if this one is written as expected
-        self._ambiguous: tuple[list[Stored], Chain] | None = None  # a group whose commit failed, and its end
+        self._ambiguous: tuple[Sequence[Stored], Chain] | None = None  # a group whose commit failed, and its end
         self.file: JournalFile | None = None
         self.failures = 0
         self.problem = N_("not started yet")
@@ -127,7 +117,7 @@ class Writer:
         """Until `stop`, or cancelled."""
         while True:
             await self._gather()
-            entries, self._ahead = self._ahead or self._waiting.take(GROUP, GROUP_BYTES), []
+            entries = self._waiting.take(GROUP * VISIT, GROUP_BYTES * VISIT)
             marks, self._marks = self._marks, {}
             if not self._waiting:
                 self._since = None
@@ -135,9 +125,8 @@ class Writer:
             if len(self._waiting) < GROUP and not self._stopping.is_set():
                 self._plenty.clear()
             written = await self._make_durable(entries, marks)
-            more = self._ahead or self._waiting or self._marks or self._drops
+            more = self._waiting or self._marks or self._drops
             if self._stopping.is_set() and not (written and more):
-                self._fail_waiters(self._ahead, {})
                 return
 
     async def ensure_open(self) -> bool:
@@ -162,8 +151,6 @@ class Writer:
                 await file.close()
 
     async def _gather(self) -> None:
-        if self._ahead:
-            return
         if self._drops and not self._waiting:
             self.wake()
         await self._something.wait()
@@ -190,9 +177,7 @@ class Writer:
                 try:
                     async with self._turn:
                         file = await self._reconciled(entries)
-                        part = entries[:size]
-                        await self._write(file, part, marks)
-                        del entries[: len(part)]
+                        await self._write(file, entries, size, marks)
                 except opening.FAULTS as error:
                     async with self._turn:
                         await self._failed(error)
@@ -216,34 +201,23 @@ class Writer:
             entries[:] = [entry for entry in entries if id(entry.noted.body) not in bodies]
         return file
 
-    async def _write(self, file: JournalFile, entries: list[Entry], marks: Marks) -> None:
-        """One attempt at one transaction. `_turn` is held."""
+    async def _write(self, file: JournalFile, entries: list[Entry], most: int, marks: Marks) -> None:
+        """One attempt at the first `most` entries; what became durable leaves `entries`. `_turn` is held."""
         self._writing_since = asyncio.get_running_loop().time()
+        file.durable = 0
+        groups, ends = await _link(entries[:most], file.chain)
+        sealed = [(name, *position, seal(name, *position)) for name, (position, _waiters) in marks.items()]
         try:
-            linked, self._linked = self._linked, None
-            if linked is None or linked.entries != entries or linked.start != file.chain:
-                linked = await _link(entries, file.chain)
-            rows, chain = linked.rows, linked.end
-            self._ambiguous = rows, chain
-            commit = asyncio.create_task(  # noqa: RUF006  (awaited below, also when the rest fails)
-                file.commit(
-                    rows,
-                    [(entry.once, entry.expires, entry.noted.at) for entry in entries if entry.once],
-                    [(name, *position, seal(name, *position)) for name, (position, _waiters) in marks.items()],
-                )
-            )
-            try:
-                if not self._ahead and len(self._waiting) >= GROUP:
-                    self._ahead = self._waiting.take(GROUP, GROUP_BYTES)
-                    self._linked = await _link(self._ahead, chain)
-            finally:
-                await commit
+            await file.commit([*groups[:-1], groups[-1]._replace(marks=sealed)])
         finally:
             self._writing_since = None
-        self._ambiguous = None
-        file.chain = chain
+            for group, end in zip(groups[: file.durable], ends, strict=False):
+                done, entries[: len(group.rows)] = entries[: len(group.rows)], []
+                file.chain = end
+                self._acknowledge(file, done, group.rows)
+            if file.durable < len(groups):
+                self._ambiguous = groups[file.durable].rows, ends[file.durable]
         self.failures, self.problem, self.facts = 0, "", {}
-        self._acknowledge(file, entries, rows)
         for _position, waiters in marks.values():
             for waiter in waiters:
                 if not waiter.done():
@@ -251,7 +225,7 @@ class Writer:
         marks.clear()
         await self._checkpoint(file)
 
-    def _acknowledge(self, file: JournalFile, entries: list[Entry], rows: list[Stored]) -> None:
+    def _acknowledge(self, file: JournalFile, entries: list[Entry], rows: Sequence[Stored]) -> None:
         """Tell who waits for these rows where they are. The rows' bodies are the entries' own objects."""
         awaited = [entry for entry in entries if entry.done or entry.once]
         places = {id(row[8]): row[0] for row in rows} if awaited else {}
@@ -343,13 +317,22 @@ class Writer:
                 waiter.set_exception(down)
 
 
-async def _link(entries: list[Entry], start: Chain) -> _Linked:
-    chain, rows = start.copy(), list[Stored]()
+async def _link(entries: list[Entry], start: Chain) -> tuple[list[Group], list[Chain]]:
+    """Give entries their places, in groups of at most GROUP rows and about GROUP_BYTES; the chain behind each."""
+    chain, groups, ends = start.copy(), list[Group](), list[Chain]()
+    rows, used, size = list[Stored](), list[tuple[str, str, int]](), 0
     for count, entry in enumerate(entries, 1):
         rows.append(chain.link(entry.noted))
+        size += len(entry.noted.body)
+        if entry.once:
+            used.append((entry.once, entry.expires, entry.noted.at))
+        if len(rows) == GROUP or size > GROUP_BYTES or count == len(entries):
+            groups.append(Group(rows, used))
+            ends.append(chain.copy())
+            rows, used, size = [], [], 0
         if count % _TURN == 0:
             await asyncio.sleep(0)
-    return _Linked(list(entries), start.copy(), rows, chain)
+    return groups or [Group()], ends or [chain]
 
 
 def error_name(error: BaseException) -> str:

@@ -25,7 +25,7 @@ def test_bounds_order_and_importance(arrivals: list[tuple[Importance, int] | int
             continue
         importance, size = arrival
         n += 1
-        entry = Entry(Noted(f"kind.{n}", importance, n, True, b"x" * size))
+        entry = Entry(Noted(f"kind.{n}", importance, n, True, b"x" * size, b""))
         gone = waiting.put(entry)
         inside.append(entry)
         for leaver in gone:
@@ -40,7 +40,7 @@ def test_bounds_order_and_importance(arrivals: list[tuple[Importance, int] | int
 
 def test_a_withdrawn_entry_is_passed_over() -> None:
     waiting = Waiting()
-    entries = [Entry(Noted("kind", Importance.NOTICE, n, True, b"{}")) for n in range(3)]
+    entries = [Entry(Noted("kind", Importance.NOTICE, n, True, b"{}", b"")) for n in range(3)]
     for entry in entries:
         waiting.put(entry)
     entries[1].withdrawn = True

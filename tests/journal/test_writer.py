@@ -44,6 +44,7 @@ class Disk:
             await COMMIT(file, *arguments)
             if disk.fail_after:
                 disk.fail_after -= 1
+                file.durable = 0  # as SQLite would leave it
                 raise failing(sqlite3.SQLITE_IOERR)
 
         monkeypatch.setattr(JournalFile, "commit", commit)
