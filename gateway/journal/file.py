@@ -20,7 +20,7 @@ from gateway.journal.event import Importance
 from gateway.journal.opening import Opened
 from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
-CHECKPOINT_FRAMES = 500  # pages in the log (1 MB) before it is copied into the file
+CHECKPOINT_FRAMES = 1000  # pages in the log (2 MB) before it is copied into the file
 STRIP_BYTES = 256 * 1024  # bodies removed in one transaction: their pages are overwritten, through the log
 _BLOCK = 4096  # what a disk is written by
 _ROW_OVERHEAD = 130  # bytes of a stored row beside its body

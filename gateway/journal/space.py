@@ -26,8 +26,8 @@ from gateway.journal.waiting import Drops
 
 log = logging.getLogger(__name__)
 
-RESERVE = 2 * 1024 * 1024  # more than the log and one group can ask of the file
-ROOM = 3 * 1024 * 1024  # more than the log and the file can grow between two checkpoints
+RESERVE = 3 * 1024 * 1024  # more than the log and one group can ask of the file
+ROOM = 5 * 1024 * 1024  # more than the log and the file can grow between two checkpoints
 _RELIEF = 200  # rows whose bodies go at once
 _EXPENDABLE = (Importance.CHATTER, Importance.NOTICE, Importance.ACCESS)
 

@@ -36,7 +36,7 @@ VISIT = 8  # groups of a backlog that are handed to the writing thread at once, 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 FAILURES_DOWN = 3  # failures in a row before the journal counts as down and the file is opened anew
 SLOW, STUCK = 1.0, 10.0  # seconds in one transaction before it counts as degraded, as down
-GROUP_BYTES = 256 * 1024
+VISIT_BYTES = 512 * 1024
 _TURN = 50  # rows hashed in one turn of the loop
 
 Marks = dict[str, tuple[Position, list[asyncio.Future[None]]]]
@@ -117,7 +117,7 @@ class Writer:
         """Until `stop`, or cancelled."""
         while True:
             await self._gather()
-            entries = self._waiting.take(GROUP * VISIT, GROUP_BYTES * VISIT)
+            entries = self._waiting.take(GROUP * VISIT, VISIT_BYTES)
             marks, self._marks = self._marks, {}
             if not self._waiting:
                 self._since = None
@@ -318,20 +318,15 @@ class Writer:
 
 
 async def _link(entries: list[Entry], start: Chain) -> tuple[list[Group], list[Chain]]:
-    """Give entries their places, in groups of at most GROUP rows and about GROUP_BYTES; the chain behind each."""
+    """Give entries their places, in groups; the chain behind each."""
     chain, groups, ends = start.copy(), list[Group](), list[Chain]()
-    rows, used, size = list[Stored](), list[tuple[str, str, int]](), 0
-    for count, entry in enumerate(entries, 1):
-        rows.append(chain.link(entry.noted))
-        size += len(entry.noted.body)
-        if entry.once:
-            used.append((entry.once, entry.expires, entry.noted.at))
-        if len(rows) == GROUP or size > GROUP_BYTES or count == len(entries):
-            groups.append(Group(rows, used))
-            ends.append(chain.copy())
-            rows, used, size = [], [], 0
-        if count % _TURN == 0:
+    for first in range(0, len(entries), GROUP):
+        some, rows = entries[first : first + GROUP], list[Stored]()
+        for at in range(0, len(some), _TURN):
+            rows += [chain.link(entry.noted) for entry in some[at : at + _TURN]]
             await asyncio.sleep(0)
+        groups.append(Group(rows, [(entry.once, entry.expires, entry.noted.at) for entry in some if entry.once]))
+        ends.append(chain.copy())
     return groups or [Group()], ends or [chain]
 
 
