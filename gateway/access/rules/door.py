@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.access import events
 from gateway.access.events import By
-from gateway.access.rules.lock import FIRES, Act, Lock, Mode, Phase, Turn
+from gateway.access.rules.lock import EXIT_REST, FIRES, Act, Lock, Mode, Phase, Turn
 from gateway.access.rules.passage import GRACE, OPEN, Passage, Sign, Tell
 from gateway.clock import Now
 from gateway.journal.event import Event
@@ -159,12 +159,14 @@ class Door:
     lock: Lock
     passage: Passage
     rested_at: float = float("-inf")  # when the lock last fell back
+    exit_down: bool = False  # the exit button is held, as far as was told
+    exit_due: float | None = None  # a press that came too soon after a movement counts then, if it is still held
     faults: frozenset[str] = field(default=frozenset())
 
     @property
     def deadline(self) -> float | None:
-        """The nearest of the two deadlines, monotonic seconds."""
-        due = [at for at in (self.lock.deadline, self.passage.deadline) if at is not None]
+        """The nearest of the deadlines, monotonic seconds."""
+        due = [at for at in (self.lock.deadline, self.passage.deadline, self.exit_due) if at is not None]
         return min(due, default=None)
 
     def advance(self, given: Given, now: Now) -> tuple[Door, tuple[Effect, ...]]:
@@ -178,10 +180,8 @@ class Door:
         match given:
             case Grant():
                 return self._grant(given, now)
-            case ExitButton(pressed=True) if self.lock.exit_rested(now.mono):
-                return self._grant(Grant(by="exit"), now)
-            case ExitButton():
-                return replace(self, lock=self.lock.exit_moved(now.mono)), ()
+            case ExitButton(pressed):
+                return self._exit_button(now, pressed=pressed)
             case Contact():
                 return self._contact(given, now)
             case Fire():
@@ -231,6 +231,17 @@ class Door:
         answer = (Answer(given.token, done=True),) if given.token else ()
         return door, (*effects, Show("granted"), Note(opened), *told, *answer)
 
+    def _exit_button(self, now: Now, *, pressed: bool) -> tuple[Door, tuple[Effect, ...]]:
+        """A press counts once: at once when the button had rested, else when it has been held for EXIT_REST."""
+        if not pressed:
+            return replace(self, lock=self.lock.exit_moved(now.mono), exit_down=False, exit_due=None), ()
+        if self.exit_down:
+            return self, ()
+        held = replace(self, exit_down=True)
+        if self.lock.exit_rested(now.mono):
+            return held._grant(Grant(by="exit"), now)
+        return replace(held, lock=self.lock.exit_moved(now.mono), exit_due=now.mono + EXIT_REST), ()
+
     def _contact(self, given: Contact, now: Now) -> tuple[Door, tuple[Effect, ...]]:
         if given.opened is None:
             return self._leaf(Sign.LOST, now)
@@ -275,6 +286,9 @@ class Door:
         door, effects = self, tuple[Effect, ...]()
         if door.lock.deadline is not None and door.lock.deadline <= now.mono:
             door, effects, _ = door._lock(Turn.EXPIRED, now)
+        if door.exit_due is not None and door.exit_due <= now.mono:
+            door, opened = replace(door, exit_due=None)._grant(Grant(by="exit"), now)
+            effects = (*effects, *opened)
         if door.passage.deadline is not None and door.passage.deadline <= now.mono:
             door, told = door._leaf(Sign.EXPIRED, now)
             effects = (*effects, *told)

@@ -16,8 +16,9 @@ Theory of operation
               Orders given meanwhile are remembered, not lost.
 
     A grant that a state refuses is answered and recorded; it never moves the output. The exit
-    button counts when it had rested for EXIT_REST before: a chattering contact opens once, not
-    for ever, and the second pole of the button cuts the lock's supply in copper anyway.
+    button counts when it had rested for EXIT_REST before, or is held for as long: a chattering contact
+    opens once, not for ever, and a thumb is always heard. The second pole of the button cuts the
+    lock's supply in copper anyway.
 
 The tables below are the whole behaviour; an input that a state does not list is a programming
 error, not a silent no-op.
