@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
+from gateway.errors import Refused
+
 AnswerT = TypeVar("AnswerT")
 
 ANSWER_WITHIN = 2.0  # seconds; a machine's queue is empty within milliseconds, or something is very wrong
@@ -29,3 +31,12 @@ class Asked(Generic[AnswerT]):
         waiting = self._waiting.pop(token, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
+
+
+async def answered(waiting: asyncio.Future[AnswerT], otherwise: Refused) -> AnswerT:
+    """The answer; raises `otherwise` when none comes within ANSWER_WITHIN."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            return await waiting
+    except TimeoutError as error:
+        raise otherwise from error

@@ -30,7 +30,6 @@ from zoneinfo import ZoneInfo
 
 from drivers.registry import Drivers
 from gateway import __version__, standing
-from gateway.access import modes
 from gateway.access.answers import Doors
 from gateway.access.decision import NOBODY, Snapshot
 from gateway.access.rules.lock import Mode
@@ -157,7 +156,7 @@ class Daemon:
     # --- doors
 
     def _start_doors(self) -> None:
-        standing = modes.load(self.state / "doors.json")
+        orders = standing.load(self.state / "doors.json", Mode)
         for name, config in self.config.door.items():
             self.doors[name] = DoorService(
                 name,
@@ -166,7 +165,7 @@ class Daemon:
                 self.note,
                 self.clock,
                 self.snapshot,
-                standing.get(name, Mode.NORMAL),
+                orders.get(name, Mode.NORMAL),
                 self.config.vision.pooled_frames,
             )
         for door in self.doors.values():

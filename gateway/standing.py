@@ -6,12 +6,15 @@ synced and renamed before the order is acknowledged.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
+
+from gateway.errors import N_, Refused
 
 ModeT = TypeVar("ModeT", bound=StrEnum)
 
@@ -39,3 +42,20 @@ def save(path: Path, modes: Mapping[str, StrEnum]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class Keeper:
+    """One file of orders, written one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._writing = path, asyncio.Lock()
+
+    async def keep(self, orders: Callable[[], Mapping[str, StrEnum]]) -> None:
+        """Make the orders durable, asked for when it is this one's turn. Raises Refused."""
+        async with self._writing:
+            try:
+                await asyncio.to_thread(save, self._path, orders())
+            except OSError as error:
+                raise Refused(
+                    N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._path)
+                ) from error

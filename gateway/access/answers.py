@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.access import commands as c
-from gateway.access import modes
 from gateway.access.decision import REASONS, may_pass
 from gateway.access.rules.door import Answer, Grant, Order
 from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
-from gateway.asked import ANSWER_WITHIN
+from gateway.asked import answered
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler
 from gateway.errors import LineGone, N_, NotFound, Refused
+from gateway.standing import Keeper
 
 CLICKS, CLICK = 3, 0.1  # a relay's armature needs about 10 ms; 100 ms is heard, and too short for most leaves
 
@@ -26,8 +26,8 @@ class Doors:
     def __init__(
         self, doors: Mapping[str, DoorService], modes_path: Path, clock: Clock, people: Mapping[str, int]
     ) -> None:
-        self._doors, self._modes_path, self._clock, self._people = doors, modes_path, clock, people
-        self._saving = asyncio.Lock()
+        self._doors, self._clock, self._people = doors, clock, people
+        self._orders = Keeper(modes_path)
 
     def handlers(self) -> dict[type[Command], Handler]:
         """Command -> who answers it."""
@@ -107,27 +107,19 @@ class Doors:
     async def _order(self, command: c.HoldDoor | c.LockDoor | c.ReleaseDoor, mode: Mode, actor: Actor) -> c.ModeResult:
         """Make the order durable, then give it: what makes access stricter is on disk before it is acknowledged."""
         door = self._door(command.door)
-        async with self._saving:
-            standing = {name: service.door.lock.mode for name, service in self._doors.items()} | {command.door: mode}
-            try:
-                await asyncio.to_thread(modes.save, self._modes_path, standing)
-            except OSError as error:
-                raise Refused(
-                    N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._modes_path)
-                ) from error
+        await self._orders.keep(
+            lambda: {name: service.door.lock.mode for name, service in self._doors.items()} | {command.door: mode}
+        )
         token, waiting = door.outputs.asked.ask()
         door.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
         await self._answer(command.door, waiting)
         return c.ModeResult(door=command.door, mode=mode.value)
 
     async def _answer(self, door: str, waiting: asyncio.Future[Answer]) -> Answer:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await waiting
-        except TimeoutError as error:
-            raise Refused(
-                N_("the door {door} does not answer"), door=door, mend=N_("'loumen status' says what it is doing")
-            ) from error
+        silent = Refused(
+            N_("the door {door} does not answer"), door=door, mend=N_("'loumen status' says what it is doing")
+        )
+        return await answered(waiting, silent)
 
     def _door(self, door: str) -> DoorService:
         service = self._doors.get(door)

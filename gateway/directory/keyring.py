@@ -155,11 +155,6 @@ class Keyring:
                     self._wrapped[person] = wrapped
             await asyncio.sleep(0)
 
-    @property
-    def usable(self) -> bool:
-        """Whether keys can be made and used at all."""
-        return self._connection is not None and self._box_key is not None
-
     def has(self, person: str) -> bool:
         return person in self._wrapped
 

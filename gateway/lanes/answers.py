@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway import standing
-from gateway.asked import ANSWER_WITHIN
+from gateway.asked import answered
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler
 from gateway.errors import LineGone, N_, NotFound, Refused
@@ -15,14 +14,15 @@ from gateway.lanes import commands as c
 from gateway.lanes.decision import REASONS, may_pass_by_plate
 from gateway.lanes.rules.inputs import Answer, Grant, Mode, Order
 from gateway.lanes.service import LaneService
+from gateway.standing import Keeper
 
 
 class Lanes:
     """All lanes of the box, by id."""
 
     def __init__(self, lanes: Mapping[str, LaneService], modes_path: Path, clock: Clock) -> None:
-        self._lanes, self._modes_path, self._clock = lanes, modes_path, clock
-        self._saving = asyncio.Lock()
+        self._lanes, self._clock = lanes, clock
+        self._orders = Keeper(modes_path)
 
     def handlers(self) -> dict[type[Command], Handler]:
         """Command -> who answers it."""
@@ -87,27 +87,19 @@ class Lanes:
     async def _order(self, command: c.HoldLane | c.ReleaseLane, mode: Mode, actor: Actor) -> c.ModeResult:
         """Make the order durable, then give it."""
         lane = self._lane(command.lane)
-        async with self._saving:
-            orders = {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
-            try:
-                await asyncio.to_thread(standing.save, self._modes_path, orders)
-            except OSError as error:
-                raise Refused(
-                    N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._modes_path)
-                ) from error
+        await self._orders.keep(
+            lambda: {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
+        )
         token, waiting = lane.outputs.asked.ask()
         lane.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
         await self._answer(command.lane, waiting)
         return c.ModeResult(lane=command.lane, mode=mode.value)
 
     async def _answer(self, lane: str, waiting: asyncio.Future[Answer]) -> Answer:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await waiting
-        except TimeoutError as error:
-            raise Refused(
-                N_("the lane {lane} does not answer"), lane=lane, mend=N_("'loumen status' says what it is doing")
-            ) from error
+        silent = Refused(
+            N_("the lane {lane} does not answer"), lane=lane, mend=N_("'loumen status' says what it is doing")
+        )
+        return await answered(waiting, silent)
 
     def _lane(self, lane: str) -> LaneService:
         service = self._lanes.get(lane)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from drivers.registry import Drivers
 from drivers.simulated.building import Building
 from drivers.simulated.driver import SimulatedGpio
-from gateway.access import modes
+from gateway import standing
 from gateway.access.answers import Doors
 from gateway.access.commands import ExplainDoor, HoldDoor, IdentifyDoor, LockDoor, OpenDoor, ReleaseDoor
 from gateway.access.rules.door import HoldReleased, Refusal
@@ -274,7 +274,7 @@ def test_commands(tmp_path: Path) -> None:
             assert r.energised()
             await doors.lock(LockDoor(door="main"), CLERK)
             assert not r.energised()
-            assert modes.load(tmp_path / "doors.json") == {"main": Mode.BLOCKED}
+            assert standing.load(tmp_path / "doors.json", Mode) == {"main": Mode.BLOCKED}
             with pytest.raises(Refused, match="locked down"):
                 await doors.open(OpenDoor(door="main"), CLERK)
             assert (await doors.explain(ExplainDoor(door="main", person="p1"), CLERK)).code == "blocked"
