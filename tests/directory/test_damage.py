@@ -14,6 +14,7 @@ from gateway.directory import events
 from gateway.directory.people import Changes
 from gateway.errors import DirectoryDown
 from tests.directory.house import CLERK, NAMES, SetClock, embedding, opened, run
+from tests.directory.late_thread import LATE_THREAD
 
 
 def noise(path: Path, at: float, length: int = 4096, seed: int = 1) -> None:
@@ -212,8 +213,7 @@ def test_a_file_of_a_newer_release_is_read_and_not_touched(tmp_path: Path) -> No
     run(scenario())
 
 
-# aiosqlite's thread may answer a connection that failed to open when the test's loop has gone already.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@LATE_THREAD
 def test_nothing_at_all_can_be_used_and_start_still_returns(tmp_path: Path) -> None:
     async def scenario() -> None:
         for name in ("directory.db", "revoked.log", "keys"):

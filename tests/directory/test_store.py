@@ -16,6 +16,7 @@ from gateway.directory.people import Changes
 from gateway.directory.store import Directory
 from gateway.errors import BadRequest, DirectoryDown, NotFound, Refused
 from tests.directory.house import CLERK, NAMES, SPACE, SetClock, embedding, files_holding, opened, run
+from tests.directory.late_thread import LATE_THREAD
 
 
 def test_a_person_is_added_found_and_still_there_after_a_restart(tmp_path: Path) -> None:
@@ -220,6 +221,7 @@ def test_two_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
     run(scenario())
 
 
+@LATE_THREAD
 def test_a_start_that_is_cancelled_at_any_point_leaves_no_thread_behind(tmp_path: Path) -> None:
     async def scenario(turns: int) -> None:
         directory = Directory(tmp_path, SetClock(), lambda _event: None)
