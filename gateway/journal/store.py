@@ -233,7 +233,7 @@ class Journal:
             problem, facts = N_("the disk has not answered for {seconds} seconds"), {"seconds": round(stalled)}
         return JournalHealth(
             state=state,
-            waiting=len(self._waiting),
+            waiting=len(self._waiting) + writer.under_way,
             dropped=self._drops.total,
             bytes_written_today=self._written_today(),
             epoch=self.head.epoch if self.head else "",

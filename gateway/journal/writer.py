@@ -68,6 +68,7 @@ class Writer:
         self._ambiguous: tuple[Sequence[Stored], Chain] | None = None  # a group whose commit failed, and its end
         self.file: JournalFile | None = None
         self.failures = 0
+        self.under_way = 0  # events taken from the queue and not durable yet
         self.problem = N_("not started yet")
         self.facts: dict[str, object] = {}
         self._bytes_before = 0
@@ -124,7 +125,11 @@ class Writer:
                 self._something.clear()
             if len(self._waiting) < GROUP and not self._stopping.is_set():
                 self._plenty.clear()
-            written = await self._make_durable(entries, marks)
+            self.under_way = len(entries)
+            try:
+                written = await self._make_durable(entries, marks)
+            finally:
+                self.under_way = 0
             more = self._waiting or self._marks or self._drops
             if self._stopping.is_set() and not (written and more):
                 return
