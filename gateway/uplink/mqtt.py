@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 MARK_SENT = "mqtt.sent"
 MARK_RECEIVED = "mqtt.received"
 MARKS_EVERY = 1.0
+ENROLLED_EVERY = 1.0  # seconds between looks whether a person has enrolled the box: she stands there and waits
 
 
 class Journal(Protocol):
@@ -123,7 +124,7 @@ class MqttUplink:
         self._use_previous = False
         self._credentials: Credentials | None = None
         self._problem: LoumenError | None = None
-        self._session = self._memory.now.session
+        self._session = self._memory.session
         self._since: tuple[float, str] | None = None
         self._protocol = ""
         self._connects, self._disconnects = Limit(6, 3600), Limit(6, 3600)
@@ -155,14 +156,18 @@ class MqttUplink:
             self._link = replace(self._link, phase=Phase.RESTING, deadline=self._clock.now().mono)
 
     async def _rest(self) -> None:
-        """Until the deadline of a resting link; a pause has none."""
+        """Until the deadline of a resting link, or until the box is enrolled; a pause has no deadline."""
+        unenrolled = isinstance(self._problem, IdentityError) and not self._box.enrolled
         while True:
             self._turned.clear()
+            if unenrolled and self._box.enrolled and self._link.phase is Phase.RESTING:
+                self._advance(Resume())
             due, now = self._link.deadline, self._clock.now().mono
             if self._link.phase is Phase.RESTING and due is not None and due <= now:
                 return
+            waits = [] if due is None else [due - now]
             try:
-                async with asyncio.timeout(None if due is None else due - now):
+                async with asyncio.timeout(min([*waits, ENROLLED_EVERY] if unenrolled else waits, default=None)):
                     await self._turned.wait()
             except TimeoutError:
                 pass
@@ -213,8 +218,8 @@ class MqttUplink:
                 pass
 
     async def _talk(self) -> None:
-        self._session = self._memory.next_session()
         target = self._target()
+        self._session = self._memory.next_session()
         options = self._options()
         connection = await Connection.open(
             target, options, self._link.version, self._resolver, self._timing.dial_within

@@ -136,7 +136,7 @@ class Link:
                 return self._rest(given, now), ()
             case Phase.ONLINE, (Due() | Sent() | Acked()):
                 return self._talking(given, now)
-            case Phase.PAUSED, Resume():
+            case ((Phase.PAUSED | Phase.RESTING), Resume()):
                 return replace(self, phase=Phase.RESTING, deadline=now, failures=0), ()
             case Phase.PAUSED, _:
                 return self, ()

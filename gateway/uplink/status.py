@@ -87,7 +87,7 @@ def _problem(status: UplinkStatus) -> list[Sentence]:
         said.append(
             Sentence(text=N_("This box is not enrolled with a desk"), mend=N_("enrol it: loumen enrol"), bad=True)
         )
-    if status.problem and status.state != "connected":
+    if status.problem and status.state != "connected" and status.problem not in {told.text for told in said}:
         facts: dict[str, object] = dict(status.problem_facts)
         said.append(Sentence(text=status.problem, facts=facts, mend=status.problem_mend, bad=True))
     return said

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from gateway.identity import certificates
+from gateway.identity import Box, certificates
 from gateway.identity.certificates import client_context
 from gateway.uplink import packets
 from gateway.uplink.connection import Connection, Target
@@ -21,6 +22,7 @@ from gateway.uplink.messages import Topics
 from gateway.uplink.mqtt import Timing
 from gateway.uplink.packets import Connect, Puback, Version
 from gateway.uplink.resolve import Resolver
+from gateway.uplink.status import sentences
 from tests.uplink.house import (
     COMMUNITY,
     QUICK,
@@ -238,6 +240,23 @@ def test_a_box_without_a_clock_connects_and_one_with_a_clock_sees_what_expired(s
         assert "expired" in str(caught.value)
         async with connected(Target("127.0.0.1", site.broker.port, client_context(*files, trusted_time=False))):
             pass
+
+    run(story)
+
+
+def test_a_box_that_is_enrolled_while_its_uplink_rests_connects_at_once(site: Site) -> None:
+    """The technician stands before it: she waits for no back-off, however long it has grown."""
+
+    async def story() -> None:
+        state = site.folder / "other"
+        state.mkdir()
+        house = House(state, site.broker.port, Box.load_or_create(state, "other"))
+        async with house.open() as uplink:
+            await until(lambda: uplink.status().problem and uplink.status().state == "resting")
+            uplink._link = replace(uplink._link, deadline=house.clock.now().mono + 3600)
+            assert [said.text for said in sentences(uplink.status())].count("This box is not enrolled with a desk") == 1
+            enrol(state, site.authority, "other")
+            await until(lambda: uplink.status().state == "connected")
 
     run(story)
 

@@ -126,3 +126,13 @@ def test_a_pause_hangs_up_and_nothing_but_a_person_ends_it() -> None:
         assert (link.phase, link.deadline, effects) == (Phase.PAUSED, None, ())
     link, _ = link.advance(Resume(), 3)
     assert (link.phase, link.deadline) == (Phase.RESTING, 3)
+
+
+def test_a_person_may_end_a_rest() -> None:
+    now = 7.0
+    link, _ = Link(brokers=1, failures=9).advance(Due(), now)
+    link, _ = link.advance(Failed(0.9), now)
+    assert link.deadline is not None
+    assert link.deadline > now + 1
+    link, _ = link.advance(Resume(), now + 1)
+    assert (link.phase, link.deadline, link.failures) == (Phase.RESTING, now + 1, 0)

@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import UplinkError
 from gateway.locale import tell
 from gateway.uplink.limit import Limit
-from gateway.uplink.memory import Memory
+from gateway.uplink.memory import BLOCK, Memory
 from gateway.uplink.resolve import Resolver
 from gateway.uplink.status import UplinkStatus, sentences
 from gateway.uplink.together import together
@@ -32,7 +32,20 @@ def test_sessions_only_rise_and_a_pause_is_remembered(tmp_path: Path) -> None:
     memory.pause(paused=True)
     again = Memory(tmp_path / "uplink.json")
     assert again.now.paused
-    assert again.next_session() == 3
+    assert again.next_session() > 2
+
+
+def test_a_month_of_dialling_writes_a_number_rarely_and_a_restart_never_gives_one_twice(tmp_path: Path) -> None:
+    path = tmp_path / "uplink.json"
+    memory, given, writes, before = Memory(path), set[int](), 0, b""
+    for number in range(1000):
+        if number % 300 == 299:
+            memory = Memory(path)
+        session = memory.next_session()
+        assert session > max(given, default=0)
+        given.add(session)
+        writes, before = writes + (path.read_bytes() != before), path.read_bytes()
+    assert writes <= 1000 / BLOCK + 4
 
 
 def test_a_lost_memory_begins_above_every_count_and_a_full_disk_costs_only_a_number(tmp_path: Path) -> None:
