@@ -28,6 +28,7 @@ from gateway.metering.rules.continuous import Continuous
 
 MINUTES_A_YEAR = 365.25 * 1440
 DAY = 1440
+WHOLE_LITRES = 1000  # millilitres: what the recorded registers count in
 START_UP = 5.0  # litres an hour: where a DN15 R200 meter begins to count at all
 
 
@@ -148,7 +149,7 @@ def polls(series: list[tuple[int, int]], gaps: list[tuple[int, int]], end: int) 
 def alarms(meter: str, series: list[tuple[int, int]], gaps: list[tuple[int, int]], end: int) -> list[Alarm]:
     """What the detectors raise, in the order of time."""
     found = []
-    for detector in (Continuous(), Burst()):
+    for detector in (Continuous(), Burst(step=WHOLE_LITRES)):
         found += [Alarm(meter, minute, rule) for minute, rule in _raised(detector, series, gaps, end)]
     return sorted(found, key=lambda alarm: alarm.minute)
 

@@ -96,7 +96,7 @@ class Watch:
     def seen(self, look: Decoded, at: float) -> tuple[Watch, tuple[Effect, ...]]:
         """The meter answered."""
         belief, verdict = self.belief.judge(look, at)
-        after = replace(self, belief=belief)
+        after = replace(self, belief=belief, burst=replace(self.burst, step=look.step))
         if isinstance(verdict, Refused):
             return after._refused(verdict, at)
         effects: list[Effect] = []

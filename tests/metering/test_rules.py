@@ -16,7 +16,7 @@ HOUR, DAY = 3600.0, 86400.0
 
 def watch(readings: list[Reading]) -> list[tuple[float, Finding]]:
     """Both detectors over a history."""
-    continuous, burst = Continuous(), Burst()
+    continuous, burst = Continuous(), Burst(step=1000)
     found: list[tuple[float, Finding]] = []
     for reading in readings:
         continuous, one = continuous.advance(reading)
@@ -85,6 +85,55 @@ def test_a_gap_over_which_the_register_stood_was_still() -> None:
     leak = steady(25, 25)
     later = Reading(leak[-1].at + 2 * HOUR, leak[-1].register)
     assert [type(finding) for _, finding in watch([*leak, later])] == [Suspected, Cleared]
+
+
+def test_a_gap_ends_no_suspicion_and_begins_none() -> None:
+    burst = steady(900, 1)
+    leaking = steady(25, 26)
+    for before, rule, pause in ((burst, "burst", 0.3), (burst, "burst", 3), (leaking, "no_still_hour", 3)):
+        flow = 900 if rule == "burst" else 25
+        water = int(flow * pause) * 1000
+        after = steady(flow, 2, before[-1].at + pause * HOUR, before[-1].register + water)
+        assert [type(finding) for _, finding in watch(before + after)] == [Suspected], "one leak, told once"
+        still = steady(0, 2, after[-1].at + 60, after[-1].register)
+        (_, raised), (_, cleared) = watch(before + after + still)
+        assert isinstance(cleared, Cleared)
+        assert isinstance(raised, Suspected)
+        assert cleared.since == raised.since
+    short = steady(900, 0.3)
+    after = steady(900, 0.3, short[-1].at + 0.3 * HOUR, short[-1].register + 270_000)
+    assert watch(short + after) == [], "nobody saw it flow for half an hour"
+
+
+def test_a_still_hour_may_hide_half_seen_half_in_a_gap() -> None:
+    night = steady(25, 20)
+    seen = steady(0, 0.75, night[-1].at + 60, night[-1].register)
+    gap = 0.5 * HOUR
+    later = steady(25, 20, seen[-1].at + gap, seen[-1].register + 3000)
+    assert watch(night + seen + later) == []
+
+
+def _counted(litres_per_hour: float, phase: float, hours: float) -> list[Reading]:
+    """A day of stillness, then a steady flow whose litres fall at any place between the polls."""
+    calm = [Reading(minute * 60.0, 0) for minute in range(60)]
+    flow = [
+        Reading(3600.0 + minute * 60, int(phase + litres_per_hour * minute / 60) * 1000)
+        for minute in range(int(hours * 60))
+    ]
+    return calm + flow
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.floats(500, 3000), st.floats(0, 0.999))
+def test_a_flow_at_the_limit_is_found_wherever_the_counts_fall(litres_per_hour: float, phase: float) -> None:
+    found = [finding for _, finding in watch(_counted(litres_per_hour, phase, 1)) if isinstance(finding, Suspected)]
+    assert [finding.rule for finding in found] == ["burst"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.floats(0, 497.9), st.floats(0, 0.999))
+def test_a_flow_below_the_limit_is_no_burst(litres_per_hour: float, phase: float) -> None:
+    assert [finding for _, finding in watch(_counted(litres_per_hour, phase, 3)) if finding.rule == "burst"] == []
 
 
 def test_the_tables_are_total() -> None:

@@ -6,7 +6,8 @@ Theory of operation
                hour without flow in 24 h). It clears after one still hour.
 
     A gap in the polls is never zero use, and never use either: a gap in which a still hour could hide
-    starts the day anew, unless the register stands where it stood, which proves that the gap was still.
+    starts the day anew and ends no suspicion, unless the register stands where it stood, which proves that
+    the gap was still. (Polls closer than a quarter of `still` are no gap.)
 
     The smallest steady leak this can see is one tick of the register an hour: with whole litres
     1 L/h and more, and no meter counts a drip below its own start-up flow (DN15 R200: about 5 L/h).
@@ -31,12 +32,14 @@ class State(Enum):
 class Sign(Enum):
     """What a reading means."""
 
-    STILL_HOUR = auto()  # an hour without flow was seen, or may have passed unseen
+    STILL_HOUR = auto()  # an hour without flow was seen
+    MAYBE_STILL = auto()  # it may have passed unseen
     DAY_WITHOUT = auto()
     NOTHING = auto()
 
 
 class Act(Enum):
+    BEGIN = auto()  # the day without a still hour begins here
     RAISE = auto()
     CLEAR = auto()
 
@@ -48,12 +51,14 @@ class Step(NamedTuple):
 
 TABLE: dict[State, dict[Sign, Step]] = {
     State.WATCHING: {
-        Sign.STILL_HOUR: Step(State.WATCHING),
+        Sign.STILL_HOUR: Step(State.WATCHING, (Act.BEGIN,)),
+        Sign.MAYBE_STILL: Step(State.WATCHING, (Act.BEGIN,)),
         Sign.DAY_WITHOUT: Step(State.SUSPECTED, (Act.RAISE,)),
         Sign.NOTHING: Step(State.WATCHING),
     },
     State.SUSPECTED: {
-        Sign.STILL_HOUR: Step(State.WATCHING, (Act.CLEAR,)),
+        Sign.STILL_HOUR: Step(State.WATCHING, (Act.CLEAR, Act.BEGIN)),
+        Sign.MAYBE_STILL: Step(State.SUSPECTED),
         Sign.DAY_WITHOUT: Step(State.SUSPECTED),
         Sign.NOTHING: Step(State.SUSPECTED),
     },
@@ -98,18 +103,20 @@ class Continuous:
         step = TABLE[self.state][sign]
         moved_at = given.at if given.register != self.last.register else self.moved_at
         after = replace(self, state=step.state, last=given, moved_at=moved_at)
-        if sign is Sign.STILL_HOUR:
+        if Act.BEGIN in step.acts:
             after = replace(after, since=given)
-        findings = tuple(self._found(act, given, self.since) for act in step.acts)
+        findings = tuple(self._found(act, given, self.since) for act in step.acts if act is not Act.BEGIN)
         return after, findings
 
     def _sign(self, given: Reading) -> Sign:
         assert self.last is not None
         assert self.since is not None
         moved = given.register != self.last.register
-        quiet_from = self.last.at if moved else self.moved_at
-        if given.at - quiet_from >= self.still:
+        if not moved and given.at - self.moved_at >= self.still:
             return Sign.STILL_HOUR
+        gap = moved and given.at - self.last.at >= self.still / 4
+        if gap and given.at - self.moved_at >= self.still:
+            return Sign.MAYBE_STILL
         return Sign.DAY_WITHOUT if given.at - self.since.at >= self.window else Sign.NOTHING
 
     def _found(self, act: Act, given: Reading, since: Reading) -> Finding:
