@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +30,10 @@ NO_PLATES = (
     "plates",
     N_("the process that reads plates is down: no plate opens a lane; it is started again by itself ({why})"),
     N_("use the button or 'loumen lane raise'; see 'loumen doctor' if it stays so"),
+)
+UNKNOWN_FAULT = s.LineWhy(
+    what=N_("this line does not work"),
+    mend=N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself"),
 )
 LOW_DISK = 200  # MB; below it the journal has less than a week of a busy box
 
@@ -66,6 +71,7 @@ class Reporter:
             plate_vision=(
                 None if services.plate_vision is None else _as(services.plate_vision.status(), s.VisionStatus)
             ),
+            meters=self._meters(),
             journal=self._journal(),
             directory=_as(services.directory.health(), s.DirectoryStatus),
             uplink=None if services.uplink is None else _as(services.uplink.status(), s.UplinkStatus),
@@ -77,7 +83,7 @@ class Reporter:
             ),
             disk=disk,
             services=tuple(_as(life, s.ServiceStatus) for life in daemon.lives.values()),
-            problems=(*self._problems(doors, disk), *self._lane_problems()),
+            problems=(*self._problems(doors, disk), *self._lane_problems(lanes)),
         )
 
     def _config(self) -> s.ConfigStatus:
@@ -94,6 +100,21 @@ class Reporter:
         told: s.JournalStatus = _as(health, s.JournalStatus)
         return msgspec.structs.replace(told, head="" if head is None else f"{head.epoch}/{head.seq}")
 
+    def _meters(self) -> s.MetersStatus | None:
+        metering = self._services.metering
+        if metering is None:
+            return None
+        meters = [metering.view(name) for name in self._daemon.config.meter]
+        states = Counter(meter.state for meter in meters)
+        return s.MetersStatus(
+            count=len(meters),
+            ok=states["ok"],
+            waiting=states["waiting"],
+            silent=states["silent"],
+            unusable=states["unusable"],
+            leaks=sum(bool(meter.leaks) for meter in meters),
+        )
+
     def _disk(self) -> s.DiskStatus:
         try:
             usage = shutil.disk_usage(self._daemon.state)
@@ -109,7 +130,7 @@ class Reporter:
     def _problems(self, doors: tuple[s.DoorStatus, ...], disk: s.DiskStatus) -> Iterator[s.Problem]:
         for error in (*self._daemon.chosen.problems, *self._services.problems.values()):
             yield _told("config" if error not in self._services.problems.values() else "identity", error)
-        yield from (_line_problem(door, line) for door in doors for line in door.faults)
+        yield from _line_problems("door", doors)
         yield from self._health()
         yield from (_failing(life) for life in self._daemon.lives.values() if life.failing)
         if not self._daemon.clock.trusted:
@@ -128,8 +149,9 @@ class Reporter:
                 severity="warning",
             )
 
-    def _lane_problems(self) -> Iterator[s.Problem]:
+    def _lane_problems(self, lanes: tuple[s.LaneStatus, ...]) -> Iterator[s.Problem]:
         services = self._services
+        yield from _line_problems("lane", lanes)
         for lane in self._daemon.lanes.values():
             yield from (_told(f"lane.{lane.id}", error) for error in lane.problems())
         if services.register is not None and services.register.problem is not None:
@@ -162,16 +184,16 @@ def _as(document: Any, kind: type[Any]) -> Any:
 
 
 def _told(part: str, error: LoumenError) -> s.Problem:
-    return s.Problem(part=part, what=error.what, mend=error.mend, facts={**error.facts, "where": error.where})
+    return s.Problem(part=part, what=error.what, where=error.where, mend=error.mend, facts=error.facts)
 
 
-def _line_problem(door: s.DoorStatus, line: str) -> s.Problem:
-    return s.Problem(
-        part=f"door.{door.id}",
-        what=N_("the line {line} of door {door} does not work"),
-        facts={"line": line, "door": door.id},
-        mend=N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself"),
-    )
+def _line_problems(kind: str, owners: Iterable[s.DoorStatus | s.LaneStatus]) -> Iterator[s.Problem]:
+    """A busy line's problem names its holder, a missing one's what is there."""
+    for owner in owners:
+        for line in owner.faults:
+            why = owner.whys.get(line, UNKNOWN_FAULT)
+            part = f"{kind}.{owner.id}.{line}"
+            yield s.Problem(part=part, what=why.what, where=why.where, mend=why.mend, facts=why.facts)
 
 
 def _vision_problems(vision: VisionStatus, part: str, what: str, mend: str) -> Iterator[s.Problem]:

@@ -6,7 +6,6 @@ Doors and lanes hear their wires through this; what a level means is theirs to s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -16,7 +15,6 @@ from gateway.config import schema
 from gateway.errors import DriverError
 from gateway.lines import Lines
 
-log = logging.getLogger("loumen.lines")
 RETRY = 5.0  # seconds between attempts to claim a line that is gone
 GivenT = TypeVar("GivenT")
 
@@ -49,7 +47,6 @@ class Wire(Generic[GivenT]):
         self.name, self._meaning, self._put, self._fault = name, meaning, put, fault
         self._full_name, self._conf, self._lines = f"{owner}.{name}", conf, lines
         self._line: InputLine | None = None
-        self._said = ""  # the trouble that was logged last: a line that is tried again is told once
         self.level: bool | None = None  # as sensed last; None while the line is gone
 
     def claim(self) -> None:
@@ -57,7 +54,6 @@ class Wire(Generic[GivenT]):
         try:
             self._line = self._lines.input(self._full_name, self._conf)
             self.level = self._line.read()
-            self._said = ""
         except DriverError as error:
             self._lost(error)
 
@@ -105,9 +101,7 @@ class Wire(Generic[GivenT]):
 
     def _lost(self, error: DriverError) -> None:
         self._line, self.level = None, None
-        if str(error) != self._said:
-            self._said = str(error)
-            log.warning("%s: %s", self._full_name, error)  # it names the one who holds a busy line
+        self._lines.lost(self._full_name, error)
         self._put("line", self._fault(self.name, error.code, True))
         if self._meaning.lost is not None:
             self._put(self._meaning.source, self._meaning.lost)

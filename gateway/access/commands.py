@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from gateway.command import Command, Kind, Role
+from gateway.lines import Why
 
 
 class ListDoors(Command, frozen=True, kw_only=True, tag="door.list", forbid_unknown_fields=True):
@@ -80,6 +81,7 @@ class DoorView(msgspec.Struct, frozen=True, kw_only=True):
     alarm: str  # "", "forced", "held_open", "warning"
     mode: str
     faults: tuple[str, ...]
+    whys: dict[str, Why]  # line at fault -> why
     lock: str  # "fail-safe" or "fail-secure"
     face: str
     camera: str

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from drivers.interfaces import OutputLine
@@ -25,7 +24,7 @@ from gateway.errors import DriverError
 from gateway.journal.event import Event
 from gateway.lines import Lines
 
-log = logging.getLogger("loumen.lines")
+INDICATORS = ("granted", "denied", "wait", "fault", "buzzer")
 LAMP_MAX_ON = 3600.0  # seconds; an indicator forgotten for an hour goes out by itself
 #: What is shown: indicator -> seconds (None: until told otherwise; 0: off).
 SHOWN: dict[str, dict[str, float | None]] = {
@@ -56,25 +55,32 @@ class DoorOutputs:
         self._lamps: dict[str, OutputLine] = {}
         self.light: OutputLine | None = None
         self.asked = Asked[Answer]()
-        self._said: dict[str, str] = {}  # each line's trouble that was logged last: what is tried again is told once
 
     def claim(self) -> None:
         """Claim every output at rest; what cannot be had is reported, not raised."""
         self.claim_lock()
-        for name in ("granted", "denied", "wait", "fault", "buzzer"):
-            conf = getattr(self._config.indicators, name)
-            if conf is not None:
-                line = self._claimed(f"indicators.{name}", conf, "indicator", LAMP_MAX_ON)
-                if line is not None:
-                    self._lamps[name] = line
-        if self._config.light is not None:
-            self.light = self._claimed("light", self._config.light.output, "light", LAMP_MAX_ON)
+        self.claim_lamps()
 
     def claim_lock(self) -> bool:
         """Claim the lock's output; False when it cannot be had."""
         lock = self._config.lock
         self.lock = self._claimed("lock", lock.output, "lock", lock.max_on)
         return self.lock is not None
+
+    def claim_lamps(self) -> tuple[str, ...]:
+        """Claim what is missing of indicators and light; which lines are there now that were not."""
+        found: list[str] = []
+        for name in INDICATORS:
+            conf = getattr(self._config.indicators, name)
+            if conf is not None and name not in self._lamps:
+                lamp = self._claimed(f"indicators.{name}", conf, "indicator", LAMP_MAX_ON)
+                if lamp is not None:
+                    self._lamps[name] = lamp
+                    found.append(f"indicators.{name}")
+        if self._config.light is not None and self.light is None:
+            self.light = self._claimed("light", self._config.light.output, "light", LAMP_MAX_ON)
+            found += ["light"] if self.light is not None else []
+        return tuple(found)
 
     def perform(self, effect: Effect) -> None:
         """Do what an effect says."""
@@ -97,18 +103,18 @@ class DoorOutputs:
         for name, seconds in SHOWN[what].items():
             lamp = self._lamps.get(name)
             if lamp is not None:
-                self._drive(f"indicators.{name}", lamp, seconds)
+                self._light_up(name, lamp, seconds)
 
     def lamp(self, *, on: bool) -> None:
         """The light at the door."""
-        if self.light is not None:
-            self._drive("light", self.light, None if on else 0)
+        if self.light is not None and not self._drive("light", self.light, None if on else 0):
+            self.light = None
 
     def rest(self) -> None:
         """Everything to rest, the lock first."""
         self._on_lock(lambda line: line.rest())
-        for name, lamp in self._lamps.items():
-            self._drive(f"indicators.{name}", lamp, 0)
+        for name, lamp in tuple(self._lamps.items()):
+            self._light_up(name, lamp, 0)
         self.lamp(on=False)
 
     def _on_lock(self, act: Callable[[OutputLine], None]) -> None:
@@ -118,9 +124,13 @@ class DoorOutputs:
             act(self.lock)
         except DriverError as error:
             self.lock = None
-            self._report(LineFault("lock", error.code))
+            self._lost("lock", error)
 
-    def _drive(self, name: str, line: OutputLine, seconds: float | None) -> None:
+    def _light_up(self, name: str, lamp: OutputLine, seconds: float | None) -> None:
+        if not self._drive(f"indicators.{name}", lamp, seconds):
+            self._lamps.pop(name, None)
+
+    def _drive(self, name: str, line: OutputLine, seconds: float | None) -> bool:
         try:
             if seconds is None:
                 line.hold()
@@ -129,16 +139,17 @@ class DoorOutputs:
             else:
                 line.pulse(seconds)
         except DriverError as error:
-            self._report(LineFault(name, error.code))
+            self._lost(name, error)
+            return False
+        return True
+
+    def _lost(self, name: str, error: DriverError) -> None:
+        self._lines.lost(f"{self._door}.{name}", error)
+        self._report(LineFault(name, error.code))
 
     def _claimed(self, name: str, conf: schema.Output, use: str, max_on: float) -> OutputLine | None:
         try:
-            line = self._lines.output(f"{self._door}.{name}", conf, use, max_on)
-            self._said.pop(name, None)
-            return line
+            return self._lines.output(f"{self._door}.{name}", conf, use, max_on)
         except DriverError as error:
-            if self._said.get(name) != str(error):
-                self._said[name] = str(error)
-                log.warning("%s.%s: %s", self._door, name, error)  # it names the one who holds a busy line
             self._report(LineFault(name, error.code))
             return None

@@ -63,6 +63,7 @@ class DoorService:
     ) -> None:
         self.id, self.config = door, config
         self._note, self._clock, self.snapshot, self._mode = note, clock, snapshot, mode
+        self._lines = lines
         self._inbox = Inbox[Given](SOURCES)
         self._light_inbox = Inbox[LightInput](LIGHT_SOURCES)
         self.outputs = DoorOutputs(door, config, lines, note, self._line_fault)
@@ -73,7 +74,7 @@ class DoorService:
         self._faces = FaceDesk(door, needed_frames)
         self.door = self._restored(clock.now(), frozenset())
         self.last_turn = clock.now().mono
-        self._lock_retry = 0.0
+        self._retry = 0.0
         self.refusing = False  # set while the daemon stops
 
     def start(self) -> None:
@@ -161,6 +162,7 @@ class DoorService:
             alarm=alarms.get(self.door.passage.leaf, ""),
             mode=self.door.lock.mode.value,
             faults=tuple(sorted(self.door.faults)),
+            whys=self._lines.whys(self.id, self.door.faults),
             lock=self.config.lock.kind,
             face=self.config.face,
             camera=self.config.camera or "",
@@ -223,12 +225,17 @@ class DoorService:
             for refusal in () if self.refusing else self._faces.overdue(self._clock.now()):
                 self.put("vision", refusal)
             now = self._clock.now().mono
-            if self.outputs.lock is None and now >= self._lock_retry:
-                self._lock_retry = now + RETRY
-                if self.outputs.claim_lock():
-                    self.put("line", LineFault("lock", gone=False))
-                    self._apply_lock()
+            if now >= self._retry:
+                self._retry = now + RETRY
+                self._claim_again()
             await asyncio.sleep(TICK)
+
+    def _claim_again(self) -> None:
+        if self.outputs.lock is None and self.outputs.claim_lock():
+            self.put("line", LineFault("lock", gone=False))
+            self._apply_lock()
+        for name in self.outputs.claim_lamps():
+            self.put("line", LineFault(name, gone=False))
 
     async def _lights(self, linger: float) -> None:
         def perform(effect: LightEffect) -> None:

@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def dispatch(argv: Sequence[str]) -> int:
             _drop_stdout()
             return int(Exit.DONE)
         except KeyboardInterrupt:
+            sys.stderr.write("\n")
             return INTERRUPTED
         except SystemExit as stop:  # argparse's --help
             return stop.code if isinstance(stop.code, int) else 1
@@ -148,6 +150,19 @@ def _speak(argv: Sequence[str]) -> None:
 
         language = places(config_path(_given(argv, "--config") or "")).language or "en"
     locale.speak("zh" if language == "zh" else "en")
+    locale.live_in(lambda: _site_zone(argv))
+
+
+def _site_zone(argv: Sequence[str]) -> tzinfo | None:
+    """Where the box is, as its file says, so that a technician reads the clock on the wall."""
+    from zoneinfo import ZoneInfo
+
+    from gateway.config.places import config_path, places
+
+    try:
+        return ZoneInfo(places(config_path(_given(argv, "--config") or "")).timezone)
+    except (OSError, ValueError, KeyError):  # none said, or none that this machine knows
+        return None
 
 
 def _given(argv: Sequence[str], option: str) -> str | None:

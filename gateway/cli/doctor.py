@@ -65,6 +65,10 @@ def document(box: Look, outcomes: dict[str, Outcome]) -> dict[str, object]:
                 "mend": outcome.mend,
                 "facts": dict(outcome.facts),
                 "text": tell(outcome.what, outcome.facts),
+                "details": [
+                    {"name": one.name, "what": one.what, "mend": one.mend, "facts": dict(one.facts)}
+                    for one in outcome.details
+                ],
             }
             for name, outcome in outcomes.items()
         ],
@@ -74,6 +78,10 @@ def document(box: Look, outcomes: dict[str, Outcome]) -> dict[str, object]:
 def _show(outcomes: dict[str, Outcome], shell: Shell) -> None:
     for name, outcome in outcomes.items():
         grade = outcome.grade
-        shell.mark(f"{SIGNS[grade]} {_(TITLES[name])}: {tell(outcome.what, outcome.facts)}", STYLES[grade])
+        shell.mark(f"{SIGNS[grade]} {_(TITLES[name])}: {tell(outcome.what, outcome.facts)}", STYLES[grade], hang=2)
+        for one in outcome.details:
+            shell.say(f"{one.name}: {tell(one.what, one.facts)}", indent=4)
+            if one.mend:
+                shell.say(f"{_(N_('mend:'))} {tell(one.mend, one.facts)}", indent=6)
         if outcome.mend:
-            shell.say(f"    {_(N_('mend:'))} {tell(outcome.mend, outcome.facts)}")
+            shell.say(f"{_(N_('mend:'))} {tell(outcome.mend, outcome.facts)}", indent=4)

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from gateway.cli.shell import Shell
-from gateway.cli.status import COMMANDED, MODES, SENSED, door_line
+from gateway.cli.status import door_line
+from gateway.cli.words import COMMANDED, FACES, LOCKS, MODES, SENSED, say_whys
 from gateway.control.status import DoorStatus
 from gateway.errors import N_
 from gateway.locale import _, tell
@@ -57,7 +58,7 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
         )
         for door in msgspec.convert(_doors(document), list[DoorStatus], strict=False)
     ]
-    shell.out(document, lambda: shell.table(columns, rows))
+    shell.out(document, lambda: shell.table(columns, rows) if rows else _(N_("no door is configured")))
     return shell.done()
 
 
@@ -70,19 +71,17 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     door = msgspec.convert(document, DoorStatus, strict=False)
     line = door_line(door)
     facts = [
-        (N_("lock"), door.lock),
+        (N_("lock"), _(LOCKS.get(door.lock, door.lock))),
         (N_("mode"), _(MODES.get(door.mode, door.mode))),
         (N_("camera"), door.camera or "-"),
-        (
-            N_("faces"),
-            _(N_("off")) if door.face == "off" else tell(N_("faces of {count} people"), {"count": door.people}),
-        ),
+        (N_("faces"), _(FACES.get(door.face, door.face))),
     ]
 
     def human() -> None:
         shell.say(f"{line.part}: {line.text}")
         for name, value in facts:
             shell.say(f"  {_(name)}: {value}")
+        say_whys(door.whys, shell.say)
 
     shell.out(document, human)
     return shell.done()

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
+from gateway.cli import words
 from gateway.cli.shell import Shell
+from gateway.control.status import LineWhy
 from gateway.errors import N_
 from gateway.locale import _, tell
 
 EVERY = 0.5  # seconds between looks
 
-USES = {
-    "lock": N_("lock"),
-    "indicator": N_("indicator"),
-    "light": N_("light"),
-    "contact": N_("contact"),
-    "exit_button": N_("exit button"),
-    "fire": N_("fire input"),
-}
-OUTPUT_LEVELS = {True: N_("energised"), False: N_("resting"), None: N_("gone")}
-INPUT_LEVELS = {True: N_("active"), False: N_("quiet"), None: N_("gone")}
+OUTPUT_LEVELS = {True: N_("energised"), False: N_("resting"), None: N_("UNUSABLE")}
+INPUT_LEVELS = {True: N_("active"), False: N_("quiet"), None: N_("UNUSABLE")}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -62,20 +58,26 @@ def _show(shell: Shell) -> int:
 def _follow(shell: Shell) -> int:
     """All lines first, then each change; with --json each look that differs from the one before."""
     client, before = shell.client(), dict[str, Any]()
-    while True:
-        document = client.get("/v1/io")
-        now = {line["name"]: line for line in document.get("lines", [])}
-        changed = [line for name, line in now.items() if before.get(name) != line]
-        if not before:
-            shell.out(document, partial(_table, shell, document))
-        elif changed:
-            shell.out({"lines": changed}, partial(_changes, changed))
-        before = now
-        time.sleep(EVERY)
+    try:
+        while True:
+            document = client.get("/v1/io")
+            now = {line["name"]: line for line in document.get("lines", [])}
+            changed = [line for name, line in now.items() if before.get(name) != line]
+            if not before:
+                shell.out(document, partial(_table, shell, document))
+            elif changed:
+                shell.out({"lines": changed}, partial(_changes, changed))
+            before = now
+            time.sleep(EVERY)  # the lines are looked at, not waited for: a technician's eye needs no more
+    except KeyboardInterrupt:
+        return shell.done()
 
 
 def _changes(lines: list[dict[str, Any]]) -> str:
-    return "\n".join(tell(N_("{line}: {level}"), {"line": line["name"], "level": _level(line)}) for line in lines)
+    at = time.strftime("%H:%M:%S")
+    return "\n".join(
+        tell(N_("{at}  {line}: {level}"), {"at": at, "line": line["name"], "level": _level(line)}) for line in lines
+    )
 
 
 def _level(line: dict[str, Any]) -> str:
@@ -85,18 +87,31 @@ def _level(line: dict[str, Any]) -> str:
 
 def _table(shell: Shell, document: dict[str, Any]) -> None:
     columns = [N_("line"), N_("what"), N_("level"), N_("chip"), N_("number"), N_("lost edges")]
-    rows = []
-    for line in document.get("lines", []):
+    rows, lines = [], document.get("lines", [])
+    for line in lines:
         level = line.get("active")
         style = "bold red" if level is None else "green" if level else ""
         rows.append(
             (
                 line["name"],
-                _(USES.get(line.get("use", ""), line.get("use", ""))),
+                words.line_name(line["name"]),
                 Text(_level(line), style=style),
                 line.get("chip", ""),
                 line.get("line", ""),
                 line.get("lost_edges") or "",
             )
         )
+    if not rows:
+        shell.say(_(N_("no line is configured")))
+        return
     shell.table(columns, rows)
+    _problems(shell, lines)
+
+
+def _problems(shell: Shell, lines: Iterable[dict[str, Any]]) -> None:
+    for line in lines:
+        if line.get("problem"):
+            why = msgspec.convert(line["problem"], LineWhy, strict=False)
+            shell.mark(f"{line['name']}: {tell(why.what, why.facts)}", "bold red", hang=2)
+            if why.mend:
+                shell.say(f"{_(N_('mend:'))} {tell(why.mend, why.facts)}", indent=4)

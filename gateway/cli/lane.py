@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from gateway.cli.shell import Shell
-from gateway.cli.status import ARMS, MODES, SENSED_ARM, UNDER, lane_line
+from gateway.cli.status import lane_line
+from gateway.cli.words import ARMS, LANE_MODES, SENSED_ARM, UNDER, say_whys
 from gateway.control.status import LaneStatus
 from gateway.errors import N_
 from gateway.locale import _, tell
@@ -44,12 +45,12 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
             _(ARMS.get(lane.commanded, lane.commanded)),
             _(SENSED_ARM.get(lane.sensed, lane.sensed)),
             _(UNDER.get(lane.under, lane.under)),
-            _(MODES.get(lane.mode, lane.mode)),
+            _(LANE_MODES.get(lane.mode, lane.mode)),
             lane.plates,
         )
         for lane in msgspec.convert(lanes, list[LaneStatus], strict=False)
     ]
-    shell.out(document, lambda: shell.table(columns, rows))
+    shell.out(document, lambda: shell.table(columns, rows) if rows else _(N_("no lane is configured")))
     return shell.done()
 
 
@@ -58,7 +59,7 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     lane = msgspec.convert(document, LaneStatus, strict=False)
     line = lane_line(lane)
     facts = [
-        (N_("mode"), _(MODES.get(lane.mode, lane.mode))),
+        (N_("mode"), _(LANE_MODES.get(lane.mode, lane.mode))),
         (N_("under it"), _(UNDER.get(lane.under, lane.under))),
         (N_("camera"), lane.camera or "-"),
         (N_("plates"), _(N_("off")) if lane.plate == "off" else str(lane.plates)),
@@ -68,6 +69,7 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
         shell.say(f"{line.part}: {line.text}")
         for name, value in facts:
             shell.say(f"  {_(name)}: {value}")
+        say_whys(lane.whys, shell.say)
 
     shell.out(document, human)
     return shell.done()

@@ -104,16 +104,29 @@ class Shell:
         sys.stdout.write(_encode(document) + "\n")
         sys.stdout.flush()
 
-    def say(self, text: str = "") -> None:
+    def say(self, text: str = "", *, indent: int = 0) -> None:
         """A line for people on stdout; nothing with --json."""
         if not self.json:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write("".join(f"{line}\n" for line in self._folded(text, indent, indent)))
             sys.stdout.flush()
 
-    def mark(self, text: str, style: str) -> None:
-        """A line for people in a rich style ("green", "yellow", "bold red"); plain in a pipe."""
+    def mark(self, text: str, style: str, *, hang: int = 0) -> None:
+        """A line for people in a rich style ("green", "yellow", "bold red"); plain in a pipe.
+
+        `hang`: where the terminal is too narrow, the rest is written below, so far indented.
+        """
         if not self.json:
-            self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            for line in self._folded(text, 0, hang):
+                self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def _folded(self, text: str, indent: int, hang: int) -> list[str]:
+        """One line in a pipe; on a terminal as many as it takes, broken between words (Chinese: anywhere)."""
+        if not (indent or hang) or not sys.stdout.isatty():
+            return [" " * indent + text]
+        from rich.text import Text
+
+        folded = Text(text).wrap(self.console, max(20, self.console.width - max(indent, hang)))
+        return [" " * (hang if at else indent) + line.plain.rstrip() for at, line in enumerate(folded)]
 
     def note(self, text: str) -> None:
         """A remark on stderr (also with --json)."""

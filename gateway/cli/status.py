@@ -8,64 +8,31 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.cli import words
 from gateway.cli.shell import Shell
-from gateway.control.status import DoorStatus, LaneStatus, Problem, State, Status, VisionStatus, decode
+from gateway.control.status import (
+    CameraStatus,
+    DoorStatus,
+    LaneStatus,
+    MetersStatus,
+    Problem,
+    State,
+    Status,
+    VisionStatus,
+    decode,
+)
 from gateway.errors import LoumenError, N_
 from gateway.locale import _, tell
 
 STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "bad": "bold red", "off": "dim"}
 SIGNS: dict[State, str] = {"ok": "●", "warning": "▲", "bad": "✖", "off": "○"}
 OLD_FRAME = 5.0  # seconds
+MOST_PROBLEMS = 4  # with their mends; a screen has 24 rows
 MOST_MISTAKES = 5  # of a configuration; `loumen config check` tells all
 
-COMMANDED = {
-    "locked": N_("locked"),
-    "open": N_("released"),
-    "held": N_("held open"),
-    "blocked": N_("blocked"),
-    "fire": N_("released by fire"),
-    "unknown": N_("unknown"),
-}
-SENSED = {"open": N_("leaf open"), "closed": N_("leaf closed"), "unknown": N_("leaf unknown")}
-MODES = {"normal": N_("normal"), "held": N_("held open"), "blocked": N_("blocked")}
-ARMS = {
-    "down": N_("down"),
-    "up": N_("up"),
-    "held": N_("held open"),
-    "fire": N_("released by fire"),
-    "fault": N_("STOPPED"),
-    "unknown": N_("unknown"),
-}
-SENSED_ARM = {
-    "up": N_("arm up"),
-    "down": N_("arm down"),
-    "between": N_("arm half-way"),
-    "contradiction": N_("limit switches contradict each other"),
-    "unknown": N_("arm unknown"),
-}
-UNDER = {"free": N_("nothing under it"), "occupied": N_("occupied"), "unknown": N_("unknown")}
-ALARMS = {
-    "forced": N_("FORCED OPEN"),
-    "held_open": N_("HELD OPEN TOO LONG"),
-    "warning": N_("open, the alarm comes soon"),
-}
-VISION = {"off": N_("off"), "starting": N_("starting"), "up": N_("running"), "down": N_("DOWN")}
-HEALTH = {"ok": N_("well"), "degraded": N_("degraded"), "down": N_("DOWN")}
-UPLINK = {
-    "connected": N_("connected"),
-    "connecting": N_("connecting"),
-    "resting": N_("waiting to try again"),
-    "paused": N_("paused"),
-}
-SOURCES = {
-    "file": N_("as the file says"),
-    "last good": N_("the last good copy, because the file is invalid"),
-    "before apply": N_("the one before the last apply, which was not confirmed"),
-    "minimal": N_("NONE: no door is served"),
-}
 NEVER_MEASURED = N_(
-    "never measured on faces: children, East Asian faces, real attacks with pictures or masks; "
-    "calibrate on this site (loumen evaluate faces)"
+    "faces: not yet measured on children, East Asian faces, attacks with pictures or masks; "
+    "calibrate on this site: loumen evaluate faces"
 )
 
 
@@ -79,37 +46,59 @@ class Line(NamedTuple):
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.description = N_("How the box is: problems first, then a line for each part. Exit 1 if something is bad.")
+    parser.add_argument("--all", action="store_true", help=N_("every problem with its mend, however many"))
 
 
-def run(_arguments: argparse.Namespace, shell: Shell) -> int:
+def run(arguments: argparse.Namespace, shell: Shell) -> int:
     document = shell.client().status()
-    try:
-        status = decode(document)
-    except msgspec.ValidationError as error:
-        raise LoumenError(N_("the daemon's status cannot be understood: {problem}"), problem=str(error)) from error
+    status = understood(document)
     shell.prefer(status.language)
-    shell.out(document, lambda: show(status, shell))
+    shell.out(document, lambda: show(status, shell, whole=arguments.all))
     return shell.done(not any(problem.severity == "bad" for problem in status.problems))
 
 
-def show(status: Status, shell: Shell) -> None:
+def understood(document: object) -> Status:
+    """The daemon's document. Raises LoumenError where it is none."""
+    try:
+        return decode(document)
+    except msgspec.ValidationError as error:
+        raise LoumenError(
+            N_("the daemon's status cannot be understood: {problem}"),
+            mend=N_("are `loumen` and the daemon of one release? systemctl restart loumen"),
+            problem=str(error),
+        ) from error
+
+
+def show(status: Status, shell: Shell, *, whole: bool = False) -> None:
     """The screen."""
     shell.mark(headline(status), "bold")
-    for problem in status.problems:
-        state: State = "bad" if problem.severity == "bad" else "warning"
-        shell.mark(f"{SIGNS[state]} {problem.part}: {tell(problem.what, problem.facts)}", STYLES[state])
-        for text in mistakes(problem):
-            shell.say(f"    {text}")
-        if problem.mend:
-            shell.say(f"    {_(N_('mend:'))} {tell(problem.mend, problem.facts)}")
+    worst_first = sorted(status.problems, key=lambda problem: problem.severity != "bad")
+    told = worst_first if whole else worst_first[:MOST_PROBLEMS]
+    for problem in told:
+        _problem(problem, shell)
+    if rest := worst_first[len(told) :]:
+        parts = ", ".join(dict.fromkeys(words.part_name(problem.part) for problem in rest))
+        text = tell(N_("{count} more: {parts} (loumen status --all)"), {"count": len(rest), "parts": parts})
+        shell.mark(f"{SIGNS['warning']} {text}", STYLES["warning"], hang=2)
     if not status.problems:
         shell.mark(f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"])
     shell.say()
     for line in lines(status):
-        shell.mark(f"{SIGNS[line.state]} {line.part}: {line.text}", STYLES[line.state])
+        shell.mark(f"{SIGNS[line.state]} {line.part}: {line.text}", STYLES[line.state], hang=2)
     if faces(status) and not status.vision.calibrated:
-        shell.say()
-        shell.say(_(NEVER_MEASURED))
+        shell.mark(f"{SIGNS['off']} {_(NEVER_MEASURED)}", STYLES["off"], hang=2)
+
+
+def _problem(problem: Problem, shell: Shell) -> None:
+    state: State = "bad" if problem.severity == "bad" else "warning"
+    said = tell(problem.what, problem.facts)
+    shell.mark(f"{SIGNS[state]} {words.part_name(problem.part)}: {said}", STYLES[state], hang=2)
+    for text in mistakes(problem):
+        shell.say(text, indent=4)
+    if not all(piece in said for piece in problem.where.split(":")):
+        shell.say(f"{_(N_('where:'))} {problem.where}", indent=4)
+    if problem.mend:
+        shell.say(f"{_(N_('mend:'))} {tell(problem.mend, problem.facts)}", indent=4)
 
 
 def mistakes(problem: Problem) -> Iterator[str]:
@@ -142,9 +131,11 @@ def lines(status: Status) -> Iterator[Line]:
         yield lane_line(lane)
     if not status.doors and not status.lanes:
         yield Line("bad", _(N_("doors")), _(N_("none is configured")))
-    yield _vision(status.vision, N_("vision"))
+    yield _vision(status.vision, "vision")
     if status.plate_vision is not None:
-        yield _vision(status.plate_vision, N_("plates"))
+        yield _vision(status.plate_vision, "plates")
+    if status.meters is not None:
+        yield _meters(status.meters)
     yield _journal(status)
     yield _directory(status)
     yield _uplink(status)
@@ -155,13 +146,13 @@ def lines(status: Status) -> Iterator[Line]:
 
 def door_line(door: DoorStatus) -> Line:
     """A door: what its lock was told, what its contact says."""
-    told = [_(COMMANDED.get(door.commanded, door.commanded)), _(SENSED.get(door.sensed, door.sensed))]
+    told = [_(words.COMMANDED.get(door.commanded, door.commanded)), _(words.SENSED.get(door.sensed, door.sensed))]
     state: State = "ok"
     if door.alarm:
-        told.insert(0, _(ALARMS.get(door.alarm, door.alarm)))
+        told.insert(0, _(words.ALARMS.get(door.alarm, door.alarm)))
         state = "warning" if door.alarm == "warning" else "bad"
     if door.faults:
-        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(door.faults)}))
+        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(map(words.line_name, door.faults))}))
         state = "bad"
     if door.commanded in {"held", "blocked", "fire"} and state == "ok":
         state = "warning"
@@ -173,14 +164,14 @@ def door_line(door: DoorStatus) -> Line:
 
 def lane_line(lane: LaneStatus) -> Line:
     """A lane: what its drive was told, what its limits and sensors say."""
-    told = [_(ARMS.get(lane.commanded, lane.commanded)), _(SENSED_ARM.get(lane.sensed, lane.sensed))]
+    told = [_(words.ARMS.get(lane.commanded, lane.commanded)), _(words.SENSED_ARM.get(lane.sensed, lane.sensed))]
     if lane.under != "free":
-        told.append(tell(N_("under it: {what}"), {"what": _(UNDER.get(lane.under, lane.under))}))
+        told.append(tell(N_("under it: {what}"), {"what": _(words.UNDER.get(lane.under, lane.under))}))
     state: State = "warning" if lane.commanded in {"held", "fire"} or lane.under == "unknown" else "ok"
     if lane.commanded == "fault" or lane.troubles:
         state = "bad"
     if lane.faults:
-        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(lane.faults)}))
+        told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(map(words.line_name, lane.faults))}))
         state = "bad"
     if lane.plate != "off" and lane.camera:
         told.append(tell(N_("{count} plates"), {"count": lane.plates}))
@@ -190,34 +181,53 @@ def lane_line(lane: LaneStatus) -> Line:
 
 def _vision(vision: VisionStatus, part: str) -> Line:
     if vision.state == "off":
-        return Line("off", _(part), _(VISION["off"]))
-    told = [_(VISION.get(vision.state, vision.state))]
+        return Line("off", words.part_name(part), _(words.VISION["off"]))
+    told = [_(words.VISION.get(vision.state, vision.state))]
     state: State = {"up": "ok", "starting": "warning"}.get(vision.state, "bad")  # type: ignore[assignment]
-    if vision.engine:
-        told.append(
-            tell(
-                N_("engine {engine}, detector {detector}"),
-                {"engine": vision.engine, "detector": vision.detector or "?"},
-            )
-        )
+    if vision.detector:
+        names = {"engine": vision.engine, "detector": vision.detector}
+        told.append(tell(N_("engine {engine}, detector {detector}"), names))
+    fresh = [camera.camera for camera in vision.cameras if _fresh(camera)]
+    if fresh:
+        told.append(tell(N_("pictures from {names}"), {"names": ", ".join(fresh)}))
     for camera in vision.cameras:
-        age = camera.frame_age
-        if age is None or camera.problem or age > OLD_FRAME:
-            state = "bad"
-        frame = N_("no picture yet") if age is None else N_("picture {age} s old")
-        told.append(f"{camera.camera}: {tell(frame, {'age': f'{age or 0:.1f}'})}")
-        if camera.problem:
-            told.append(camera.problem)
+        if not _fresh(camera):
+            state = "bad" if vision.state == "up" else state
+            told.append(_stale(camera))
     if vision.restarts:
         told.append(tell(N_("restarted {count} times"), {"count": vision.restarts}))
-    return Line(state, _(part), " · ".join(told))
+    return Line(state, words.part_name(part), " · ".join(told))
+
+
+def _fresh(camera: CameraStatus) -> bool:
+    return not camera.problem and camera.frame_age is not None and camera.frame_age <= OLD_FRAME
+
+
+def _stale(camera: CameraStatus) -> str:
+    if camera.frame_age is None:
+        return tell(N_("no picture from {camera} yet"), {"camera": camera.camera})
+    return tell(
+        N_("last picture from {camera} {age} ago"), {"camera": camera.camera, "age": duration(camera.frame_age)}
+    )
+
+
+def _meters(meters: MetersStatus) -> Line:
+    told = [tell(N_("{ok} of {count} answer"), {"ok": meters.ok, "count": meters.count})]
+    if meters.waiting:
+        told.append(tell(N_("{count} not read yet"), {"count": meters.waiting}))
+    if meters.silent:
+        told.append(tell(N_("{count} silent"), {"count": meters.silent}))
+    if meters.unusable:
+        told.append(tell(N_("{count} without a usable profile"), {"count": meters.unusable}))
+    if meters.leaks:
+        told.append(tell(N_("leak suspected behind {count}"), {"count": meters.leaks}))
+    well = not (meters.silent or meters.unusable or meters.leaks)
+    return Line("ok" if well else "warning", _(N_("water meters")), " · ".join(told))
 
 
 def _journal(status: Status) -> Line:
     journal = status.journal
-    told = [_(HEALTH.get(journal.state, journal.state))]
-    if journal.problem:
-        told.append(tell(journal.problem, journal.facts))
+    told = [_(words.HEALTH.get(journal.state, journal.state))]
     if journal.waiting:
         told.append(tell(N_("{count} events wait to be stored"), {"count": journal.waiting}))
     if journal.dropped:
@@ -228,7 +238,7 @@ def _journal(status: Status) -> Line:
 def _directory(status: Status) -> Line:
     directory = status.directory
     told = [
-        _(HEALTH.get(directory.state, directory.state)),
+        _(words.HEALTH.get(directory.state, directory.state)),
         tell(N_("{count} people"), {"count": directory.people}),
     ]
     if directory.unreadable:
@@ -240,13 +250,11 @@ def _uplink(status: Status) -> Line:
     uplink = status.uplink
     if uplink is None:
         return Line("off", _(N_("uplink")), _(N_("not configured: nothing is told to the platform")))
-    told = [_(UPLINK.get(uplink.state, uplink.state))]
+    told = [_(words.UPLINK.get(uplink.state, uplink.state))]
     if uplink.broker:
         told.append(uplink.broker)
     if not uplink.enrolled:
         told.append(_(N_("this box is not enrolled")))
-    if uplink.problem and uplink.state != "connected":
-        told.append(tell(uplink.problem, uplink.problem_facts))
     told.append(tell(N_("{count} events not yet confirmed"), {"count": uplink.backlog}))
     if not uplink.receiver:
         told.append(_(N_("acknowledged by the broker only")))
@@ -255,8 +263,8 @@ def _uplink(status: Status) -> Line:
 
 def _clock(status: Status) -> Line:
     clock = status.clock
-    trusted = N_("trusted") if clock.trusted else N_("NOT trusted: no time from the network yet")
-    told = " · ".join(filter(None, [clock.now, clock.timezone, _(trusted)]))
+    trusted = N_("trusted") if clock.trusted else N_("NOT trusted")
+    told = " · ".join(filter(None, [clock.now[:19].replace("T", " "), clock.timezone, _(trusted)]))
     return Line("ok" if clock.trusted else "warning", _(N_("clock")), told)
 
 
@@ -276,7 +284,7 @@ def _disk(status: Status) -> Line:
 
 def _config(status: Status) -> Line:
     config = status.config
-    told = [_(SOURCES.get(config.source, config.source)), config.file]
+    told = [_(words.SOURCES.get(config.source, config.source)), config.file]
     state: State = {"file": "ok", "minimal": "bad"}.get(config.source, "warning")  # type: ignore[assignment]
     if config.confirm_within is not None:
         told.append(
@@ -290,7 +298,7 @@ def _config(status: Status) -> Line:
 
 
 def _state(health: str) -> State:
-    return {"ok": "ok", "degraded": "warning"}.get(health, "bad")  # type: ignore[return-value]
+    return {"ok": "ok", "degraded": "warning", "starting": "warning"}.get(health, "bad")  # type: ignore[return-value]
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 DEFAULT_CONFIG: Final = Path("/etc/loumen/gateway.toml")
 DEFAULT_STATE: Final = "/var/lib/loumen"
 DEFAULT_RUN: Final = "/run/loumen"
+DEFAULT_ZONE: Final = "Asia/Shanghai"
 SOCKET_NAME: Final = "loumen.sock"
 MAX_FILE: Final = 1024 * 1024  # nobody writes a megabyte of configuration by hand
 
@@ -28,6 +29,7 @@ class Places:
     run: Path
     socket: Path
     language: str = ""  # of the site; empty where nothing is said
+    timezone: str = ""  # of the site; empty where nothing is said
 
 
 def config_path(given: str = "") -> Path:
@@ -58,14 +60,17 @@ def places_of(text: str) -> Places:
         document = tomllib.loads(text)
         state, run = _text(document, "box", "state"), _text(document, "box", "run")
         socket, language = _text(document, "control", "socket"), _text(document, "site", "language")
+        timezone = _text(document, "site", "timezone")
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         state, run, socket, language = _scan(text, "state"), _scan(text, "run"), _scan(text, "socket"), ""
+        timezone = ""
     folder = Path(run or DEFAULT_RUN)
     return Places(
         state=Path(state or os.environ.get("STATE_DIRECTORY") or DEFAULT_STATE),
         run=folder,
         socket=Path(socket) if socket else folder / SOCKET_NAME,
         language=language or ("zh" if text.strip() else ""),
+        timezone=timezone or (DEFAULT_ZONE if text.strip() else ""),
     )
 
 

@@ -17,11 +17,21 @@ State = Literal["ok", "warning", "bad", "off"]
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person should do, or at least know."""
 
-    part: str  # "config", "door.east", "vision", "journal", "directory", "uplink", "clock", "disk", a service
+    part: str  # "config", "door.east", "door.east.lock", "vision", "journal", "meter.m1", "clock", a service, ...
     what: str  # message id
+    where: str = ""  # a file, a device, a chip and its line
     mend: str = ""  # message id
     facts: dict[str, Any] = {}
     severity: str = "bad"  # "bad": something does not work; "warning": it does, but not as it should
+
+
+class LineWhy(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a line cannot be used."""
+
+    what: str = ""  # message id
+    where: str = ""
+    mend: str = ""  # message id
+    facts: dict[str, Any] = {}
 
 
 class ConfigStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +51,7 @@ class DoorStatus(msgspec.Struct, frozen=True, kw_only=True):
     alarm: str = ""  # "", "forced", "held_open", "warning"
     mode: str = "normal"
     faults: tuple[str, ...] = ()
+    whys: dict[str, LineWhy] = {}  # line at fault -> why
     lock: str = ""
     face: str = "off"
     camera: str = ""
@@ -59,6 +70,7 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     under: str = "unknown"  # the arm: "free", "occupied", "unknown"
     mode: str = "normal"
     faults: tuple[str, ...] = ()
+    whys: dict[str, LineWhy] = {}  # line at fault -> why
     troubles: tuple[str, ...] = ()
     plate: str = "off"
     camera: str = ""
@@ -134,6 +146,17 @@ class ClockStatus(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""  # "ntp", "rtc", ""
 
 
+class MetersStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How many there are; `loumen meter list` has each."""
+
+    count: int = 0
+    ok: int = 0
+    waiting: int = 0  # for their first readings
+    silent: int = 0
+    unusable: int = 0  # their profile cannot be used
+    leaks: int = 0  # with a leak suspected behind them
+
+
 class DiskStatus(msgspec.Struct, frozen=True, kw_only=True):
     free_mb: int | None = None
     total_mb: int | None = None
@@ -167,6 +190,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lanes: tuple[LaneStatus, ...] = ()
     vision: VisionStatus = VisionStatus()
     plate_vision: VisionStatus | None = None  # the process that reads plates, where lanes have cameras
+    meters: MetersStatus | None = None  # where meters are configured
     journal: JournalStatus = JournalStatus()
     directory: DirectoryStatus = DirectoryStatus()
     uplink: UplinkStatus | None = None

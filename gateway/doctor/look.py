@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,16 @@ Grade = Literal["ok", "warn", "fail", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """One of several things that a check found: which, what and its mend, as message ids with facts."""
+
+    name: str
+    what: str
+    mend: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One check's answer. `what` and `mend` are message ids with places for `facts`."""
 
@@ -27,6 +37,7 @@ class Outcome:
     what: str
     mend: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+    details: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,8 @@ def warn(what: str, mend: str, **facts: object) -> Outcome:
     return Outcome("warn", what, mend, facts)
 
 
-def fail(what: str, mend: str, **facts: object) -> Outcome:
-    return Outcome("fail", what, mend, facts)
+def fail(what: str, mend: str, *, details: Iterable[Detail] = (), **facts: object) -> Outcome:
+    return Outcome("fail", what, mend, facts, tuple(details))
 
 
 def skip(what: str, **facts: object) -> Outcome:

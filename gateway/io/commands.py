@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from gateway.command import Command, Kind, Role
+from gateway.lines import Why
 
 
 class ShowLines(Command, frozen=True, kw_only=True, tag="io.show", forbid_unknown_fields=True):
@@ -36,13 +37,14 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     direction: str  # "output" or "input"
-    use: str  # "lock", "indicator", "light"; for an input what it is: "contact", "exit_button", "fire"
+    use: str  # "lock", "indicator", "light", "arm"; for an input what it is: "contact", "exit_button", ..."
     driver: str
     chip: str
     line: int
-    active: bool | None  # commanded for an output, sensed for an input; None when the line is gone
+    active: bool | None  # commanded for an output, sensed for an input; None when it cannot be used
     active_low: bool
     lost_edges: int = 0
+    problem: Why | None = None  # why it cannot be used; a busy line's names its holder
 
 
 COMMANDS: tuple[type[Command], ...] = (ShowLines, SetLine, PulseLine)

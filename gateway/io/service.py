@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from drivers.interfaces import OutputSpec
 from gateway.command import Actor, Command, Handler
 from gateway.errors import DriverError, N_, NotFound, Refused
 from gateway.io.commands import LineView, PulseLine, SetLine, ShowLines
-from gateway.lines import HeldOutput, Lines
+from gateway.lines import HeldInput, HeldOutput, Lines, Missing, use_of, why
 
 
 class IoService:
@@ -19,38 +20,11 @@ class IoService:
         return {ShowLines: self.show, SetLine: self.set, PulseLine: self.pulse}
 
     def views(self) -> list[LineView]:
-        """Every claimed line, by name."""
-        views = [
-            LineView(
-                name=held.name,
-                direction="output",
-                use=held.use,
-                driver=held.driver,
-                chip=held.line.spec.chip,
-                line=held.line.spec.line,
-                active=held.line.energised,
-                active_low=held.line.spec.active_low,
-            )
-            for held in self._lines.outputs.values()
-        ]
-        for entry in self._lines.inputs.values():
-            try:
-                active: bool | None = entry.line.read()
-            except DriverError:
-                active = None
-            views.append(
-                LineView(
-                    name=entry.name,
-                    direction="input",
-                    use=entry.name.rpartition(".")[2],
-                    driver=entry.driver,
-                    chip=entry.line.spec.chip,
-                    line=entry.line.spec.line,
-                    active=active,
-                    active_low=entry.line.spec.active_low,
-                    lost_edges=entry.line.lost,
-                )
-            )
+        """Every line of the configuration, by name: those that are claimed and those that cannot be had."""
+        lines = self._lines
+        views = [_missing(missing) for missing in lines.missing.values()]
+        views += [_output(held) for held in lines.outputs.values() if held.name not in lines.missing]
+        views += [_input(held) for held in lines.inputs.values() if held.name not in lines.missing]
         return sorted(views, key=lambda view: view.name)
 
     def document(self) -> dict[str, list[LineView]]:
@@ -75,6 +49,8 @@ class IoService:
     def _by_hand(self, name: str) -> HeldOutput:
         """An output that a technician may move. A lock is a door's: its machine must know of every opening."""
         held = self._lines.outputs.get(name)
+        if (trouble := self._lines.trouble(name)) is not None:
+            raise trouble
         if held is None:
             known = ", ".join(sorted(self._lines.outputs)) or "-"
             raise NotFound(N_("there is no output {line}; this box has: {known}"), line=name, known=known)
@@ -91,3 +67,52 @@ class IoService:
                 mend=N_("'loumen door identify' clicks it, 'door open' and 'door hold' release it and record why"),
             )
         return held
+
+
+def _output(held: HeldOutput) -> LineView:
+    spec = held.line.spec
+    return LineView(
+        name=held.name,
+        direction="output",
+        use=held.use,
+        driver=held.driver,
+        chip=spec.chip,
+        line=spec.line,
+        active=held.line.energised,
+        active_low=spec.active_low,
+    )
+
+
+def _input(held: HeldInput) -> LineView:
+    spec, problem = held.line.spec, None
+    try:
+        active: bool | None = held.line.read()
+    except DriverError as error:
+        active, problem = None, why(error)
+    return LineView(
+        name=held.name,
+        direction="input",
+        use=use_of(held.name),
+        driver=held.driver,
+        chip=spec.chip,
+        line=spec.line,
+        active=active,
+        active_low=spec.active_low,
+        lost_edges=held.line.lost,
+        problem=problem,
+    )
+
+
+def _missing(missing: Missing) -> LineView:
+    spec = missing.spec
+    return LineView(
+        name=missing.name,
+        direction="output" if isinstance(spec, OutputSpec) else "input",
+        use=missing.use,
+        driver=missing.driver,
+        chip=spec.chip,
+        line=spec.line,
+        active=None,
+        active_low=spec.active_low,
+        problem=why(missing.error),
+    )

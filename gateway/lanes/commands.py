@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.command import Command, Kind, Role
 from gateway.lanes.register import EVERY_LANE, Vehicle
+from gateway.lines import Why
 
 MOST_BYTES = 4 * 1024 * 1024  # of a list of plates; 50,000 lines have less
 
@@ -108,6 +109,7 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     under: str  # the arm: "free", "occupied", "unknown"
     mode: str
     faults: tuple[str, ...]  # lines
+    whys: dict[str, Why]  # line at fault -> why
     troubles: tuple[str, ...]  # "loop_stuck", "photocell_blind", "button_restless", "limits", "late", ...
     plate: str
     camera: str

@@ -166,7 +166,11 @@ class LaneOutputs:
 
     def _lose(self, pulse: Pulse, error: DriverError) -> None:
         self._drive.pop(pulse, None)
-        self._report(LineFault(pulse.value, error.code))
+        self._lost(pulse.value, error)
+
+    def _lost(self, name: str, error: DriverError) -> None:
+        self._lines.lost(f"{self._lane}.{name}", error)
+        self._report(LineFault(name, error.code))
 
     def _under_way(self, pulse: Pulse, now: float) -> bool:
         return self._over(pulse, now) > 0
@@ -204,4 +208,4 @@ class LaneOutputs:
                 self._light.rest()
         except DriverError as error:
             self._light = None
-            self._report(LineFault("light", error.code))
+            self._lost("light", error)

@@ -53,6 +53,7 @@ class LaneService:
     ) -> None:
         self.id, self.config = lane, config
         self._note, self._clock, self.register, self._mode = note, clock, register, mode
+        self._lines = lines
         self._inbox = Inbox[Given](SOURCES)
         self.outputs = LaneOutputs(lane, config, lines, note, self._line_fault, self._clear)
         self._wires = {name: wire_of(lane, name, conf, lines, self.put) for name, conf in fitted(config).items()}
@@ -159,6 +160,7 @@ class LaneService:
             under=self._under(),
             mode=lane.mode.value,
             faults=tuple(sorted(lane.faults)),
+            whys=self._lines.whys(self.id, lane.faults),
             troubles=self._troubles(),
             plate=self.config.plate,
             camera=self.config.camera or "",

@@ -46,14 +46,10 @@ TROUBLES = {
         N_("break its beam by hand: if it says so, it is believed again; else change it"),
     ),
 }
-LINE = N_("the line {line} of lane {lane} does not work")
-LINE_MEND = N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself")
 
 
 def problems(view: LaneView) -> Iterator[LoumenError]:
-    """Everything that a person should do something about."""
-    for line in view.faults:
-        yield LoumenError(LINE, mend=LINE_MEND, line=line, lane=view.id)
+    """What a person should do something about; lines at fault are told with their reasons (`view.whys`)."""
     for trouble in view.troubles:
         what, mend = TROUBLES[trouble]
         yield LoumenError(what, mend=mend, lane=view.id)

@@ -4,14 +4,17 @@ Message ids are English sentences with `{named}` places, marked `N_("...")` wher
 translated where they are shown, in the reader's language. `speak` sets the language of this process:
 the CLI calls it once at its start; the daemon speaks only ids and facts and leaves the words to its
 readers. Strings inside facts that are ids themselves (a reason, a state) are translated with them; facts
-that hold somebody's own names are not: a door may be called "light".
+that hold somebody's own names are not: a door may be called "light". Moments are stored and sent in UTC and
+shown as the site's clock says (`live_in`).
 """
 
 from __future__ import annotations
 
 import gettext
 import os
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
@@ -27,7 +30,10 @@ OWN_NAMES: Final = frozenset(
     role service site unit user zone""".split()
 )
 
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
+
 _spoken: list[Language] = ["en"]
+_zone: list[Callable[[], tzinfo | None]] = [lambda: None]
 
 
 @lru_cache
@@ -59,6 +65,21 @@ def _(message: str) -> str:
     return _catalogue(_spoken[0]).gettext(message) if message else ""
 
 
+def live_in(zone: Callable[[], tzinfo | None]) -> None:
+    """Set the time zone of this process's readers, asked when the first moment is shown; None: the machine's."""
+    _zone[0] = lru_cache(zone)
+
+
+def moment(text: str, shape: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A stored moment as the site's clock says it; what is no moment stays as it is."""
+    if not _MOMENT.fullmatch(text):
+        return text
+    try:
+        return datetime.fromisoformat(text).astimezone(_zone[0]()).strftime(shape)
+    except (ValueError, OverflowError):
+        return text
+
+
 def of_environment(environment: Mapping[str, str]) -> Language | None:
     """The language that the locale asks for; None where it says nothing (unset, C, POSIX)."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -78,7 +99,8 @@ class _Facts(dict[str, object]):
 def tell(message: str, facts: Mapping[str, object], translate: Callable[[str], str] = _) -> str:
     """`message` in words, with its facts in their places. Never raises: a wrong place stays visible."""
     words = {
-        key: translate(fact) if isinstance(fact, str) and key not in OWN_NAMES else fact for key, fact in facts.items()
+        key: translate(moment(fact)) if isinstance(fact, str) and key not in OWN_NAMES else fact
+        for key, fact in facts.items()
     }
     try:
         return translate(message).format_map(_Facts(words))

@@ -97,7 +97,12 @@ def test_lines_of_a_stopped_box(box: Look) -> None:
 
     assert said(CHECKS["lines"](replace(box, inspect=missing)))[0] == "fail"
     busy = replace(box, inspect=lambda _driver, chip, line: LineInfo(chip, line, "", "pigpiod"))
-    assert said(CHECKS["lines"](busy)) == ("fail", "line 5 of simulated is busy: pigpiod holds it")
+    outcome = CHECKS["lines"](busy)
+    assert outcome.grade == "fail"
+    assert len(outcome.details) == 7
+    assert outcome.details[0].what.format_map(outcome.details[0].facts) == (
+        "line 5 of simulated is busy: pigpiod holds it"
+    )
     assert said(CHECKS["lines"](replace(box, loaded=None)))[0] == "skip"
 
 
@@ -107,6 +112,9 @@ def test_lines_of_a_running_box(box: Look) -> None:
     assert said(CHECKS["lines"](replace(box, lines=held))) == ("ok", "the daemon holds all 7 lines")
     gone: tuple[dict[str, Any], ...] = ({"name": "main.lock", "active": None}, *held[1:])
     assert said(CHECKS["lines"](replace(box, lines=gone))) == ("fail", "the daemon cannot use: main.lock")
+    busy = {"what": "Line {line} is held by '{holder}'.", "mend": "Stop it.", "facts": {"line": 5, "holder": "x"}}
+    told = ({**gone[0], "problem": busy}, *held[1:])
+    assert CHECKS["lines"](replace(box, lines=told)).details[0].mend == "Stop it."
 
 
 def test_cameras(box: Look, tmp_path: Path) -> None:

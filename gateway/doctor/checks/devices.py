@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.config import schema
 from gateway.config.lines import uses
 from gateway.config.machine import camera_finding, line_finding
-from gateway.doctor.look import Look, Outcome, fail, ok, skip, warn
+from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import N_
 
 OLD_FRAME: Final = 5.0
@@ -25,19 +26,33 @@ def lines(look: Look) -> Outcome:
     if not wanted:
         return skip(N_("no door is configured"))
     if look.lines is not None:
-        held = {line.get("name"): line.get("active") for line in look.lines}
-        gone = [use.name for use in wanted if held.get(use.name) is None]
-        if gone:
-            return fail(
-                N_("the daemon cannot use: {names}"),
-                N_("look at the wires and at `loumen io show`; loumen door show says more"),
-                names=", ".join(gone),
-            )
-        return ok(N_("the daemon holds all {count} lines"), count=len(wanted))
-    for use in wanted:
-        if (found := line_finding(use, look.inspect)) is not None:
-            return fail(found.what, found.mend or N_("loumen config check"), **found.facts)
+        return _lines_of_the_daemon([use.name for use in wanted], look.lines)
+    found = {use.name: finding for use in wanted if (finding := line_finding(use, look.inspect)) is not None}
+    if found:
+        details = [Detail(name, one.what, one.mend, one.facts) for name, one in found.items()]
+        return fail(N_("these cannot be used: {lines}"), "", details=details, lines=", ".join(found))
     return ok(N_("all {count} lines exist and are free"), count=len(wanted))
+
+
+def _lines_of_the_daemon(wanted: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> Outcome:
+    """What the daemon says of its lines: the first that it cannot use is told with its reason."""
+    known = {line.get("name"): line for line in lines}
+    gone = [name for name in wanted if known.get(name, {}).get("active") is None]
+    if not gone:
+        return ok(N_("the daemon holds all {count} lines"), count=len(wanted))
+    details = [_detail(name, known[name]["problem"]) for name in gone if known.get(name, {}).get("problem")]
+    return fail(
+        N_("the daemon cannot use: {lines}"),
+        ""
+        if details
+        else N_("was the file changed since its start? systemctl restart loumen; `loumen io show` has every line"),
+        details=details,
+        lines=", ".join(gone),
+    )
+
+
+def _detail(name: str, problem: Mapping[str, Any]) -> Detail:
+    return Detail(name, str(problem.get("what", "")), str(problem.get("mend", "")), problem.get("facts") or {})
 
 
 def camera(look: Look) -> Outcome:
@@ -51,7 +66,7 @@ def camera(look: Look) -> Outcome:
         return _as_the_daemon_says(look, conf)
     for name, one in conf.camera.items():
         if (found := camera_finding(name, one)) is not None:
-            return fail(found.what, found.mend, **found.facts)
+            return Outcome("fail", found.what, found.mend, found.facts)
         if isinstance(one, schema.RtspCamera) and not _answers(one.url):
             return fail(
                 N_("camera {name} does not answer on the network"),

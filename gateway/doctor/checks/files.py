@@ -90,7 +90,7 @@ def models(look: Look) -> Outcome:
             if isinstance(model, Model) or state != "missing"
         ]
     except LoumenError as error:
-        return fail(error.what, error.mend, **error.facts)
+        return Outcome("fail", error.what, error.mend, error.facts)
     wrong = [f"{name} ({state})" for name, state in found if state != "ok"]
     if wrong:
         return fail(

@@ -88,7 +88,7 @@ def certificate(look: Look) -> Outcome:
     try:
         found = Box("", "", look.state / "identity").credentials()
     except LoumenError as error:
-        return fail(error.what, error.mend, **error.facts)
+        return Outcome("fail", error.what, error.mend, error.facts)
     if found is None:
         return fail(N_("this box is not enrolled"), N_("loumen enrol; the desk answers with a bundle"))
     left = found.not_after - datetime.now(UTC)
