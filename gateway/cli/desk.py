@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway.cli.parser import FLAGS
 from gateway.cli.shell import Shell
 from gateway.command import Role
 from gateway.errors import BadRequest, IdentityError, N_, NotFound
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.desk.authority import Authority
 
 FOLDER = "/var/lib/loumen-desk"
+RENEW_WITHIN = timedelta(days=90)  # a certificate that is forgotten for a summer still connects
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +34,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     init.add_argument("--port", type=int, default=8883)
     init.add_argument("--protocol", choices=["5", "3.1.1", "auto"], default="auto", help=N_("the broker's MQTT"))
+    broker = verbs.add_parser("broker", help=N_("new certificates for the broker and the desk; files for mosquitto"))
+    broker.add_argument(
+        "--host", action="append", default=[], help=N_("a name or address of the broker (may be repeated)")
+    )
+    broker.add_argument("--keep", action="store_true", help=N_("keep the certificates as they are"))
+    broker.add_argument(
+        "--install", type=Path, metavar="DIR", help=N_("where Debian's mosquitto is set up: /etc/mosquitto")
+    )
     admit = verbs.add_parser("admit", help=N_("answer a box's request with a bundle"))
     admit.add_argument("file", type=Path, help=N_("what `loumen enrol` wrote on the box"))
     admit.add_argument("--output", type=Path, help=N_("where to write the bundle"))
@@ -61,7 +72,7 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
     from gateway.desk.authority import Authority
 
     verb: Callable[[Authority, argparse.Namespace, Shell], int] = {
-        "init": _init, "admit": _admit, "run": _run, "status": _status, "boxes": _boxes,
+        "init": _init, "broker": _broker, "admit": _admit, "run": _run, "status": _status, "boxes": _boxes,
         "events": _events, "command": _command, "keys": _keys,
     }[arguments.verb]  # fmt: skip
     return verb(Authority(arguments.folder), arguments, shell)
@@ -86,6 +97,28 @@ def _init(authority: Authority, arguments: argparse.Namespace, shell: Shell) -> 
             )
         )
         shell.say(shell._(N_("A configuration for mosquitto is in {path}"), path=document["mosquitto"]))
+        shell.say(shell._(N_("For Debian's service: sudo loumen desk broker --keep --install /etc/mosquitto")))
+
+    shell.out(document, human)
+    return shell.done()
+
+
+def _broker(authority: Authority, arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.desk import mosquitto
+
+    port = authority.settings().brokers[0].port
+    until = authority.broker_until() if arguments.keep else authority.certify(tuple(arguments.host))
+    installed = ""
+    if arguments.install:
+        installed = str(mosquitto.install(authority.folder / "broker", port, arguments.install))
+    document = {"until": until.isoformat(timespec="seconds"), "mosquitto": installed}
+
+    def human() -> None:
+        shell.say(shell._(N_("The broker's certificate is good until {until}"), until=f"{until:%Y-%m-%d}"))
+        if installed:
+            shell.say(shell._(N_("mosquitto is set up in {path}; now: systemctl restart mosquitto"), path=installed))
+        if not arguments.keep:
+            shell.say(shell._(N_("The broker and the desk use the new certificates after their next start")))
 
     shell.out(document, human)
     return shell.done()
@@ -146,6 +179,8 @@ def _status(authority: Authority, _arguments: argparse.Namespace, shell: Shell) 
     live = Client(authority.socket).ask(ask="status")
     with reading(authority.database) as store:
         document = {**live, "boxes": store.boxes(), "found": store.findings()}
+    until = authority.broker_until()
+    document["broker_certificate_until"] = until.isoformat(timespec="seconds")
 
     def human() -> None:
         if live["connected_since"]:
@@ -165,6 +200,9 @@ def _status(authority: Authority, _arguments: argparse.Namespace, shell: Shell) 
                 **{name: live[name] for name in ("stored", "doubles", "receipts")},
             )
         )
+        if until - datetime.now(UTC) < RENEW_WITHIN:
+            warning = N_("The broker's certificate is good until {until}; make a new one: loumen desk broker")
+            shell.mark(shell._(warning, until=f"{until:%Y-%m-%d}"), "yellow")
         for finding in document["found"]:
             shell.mark(shell._(N_("Found at {box}/{epoch}/{seq}: {kind} ({times} times)"), **finding), "bold red")
 
@@ -236,7 +274,7 @@ def _show(event: dict[str, Any], shell: Shell) -> None:
 def _command(authority: Authority, arguments: argparse.Namespace, shell: Shell) -> int:
     from gateway.desk.local import Client
 
-    fields = read_fields([text for text in arguments.fields if text != "--json"])
+    fields = read_fields(_own(arguments.fields))
     shell.json = shell.json or "--json" in arguments.fields
     answer = Client(authority.socket).ask(
         arguments.within + 5,
@@ -245,6 +283,17 @@ def _command(authority: Authority, arguments: argparse.Namespace, shell: Shell) 
     )  # fmt: skip
     shell.out(answer, lambda: shell._(N_("Done: {answer}"), answer=msgspec.json.encode(answer).decode()))
     return shell.done()
+
+
+def _own(texts: list[str]) -> list[str]:
+    """What is the command's own: global options may stand at the end of a line here, too."""
+    waiting, own = iter(texts), list[str]()
+    for text in waiting:
+        if text == "--lang":
+            next(waiting, "")
+        elif text not in FLAGS and not text.startswith("--lang="):
+            own.append(text)
+    return own
 
 
 def read_fields(texts: list[str]) -> dict[str, Any]:

@@ -99,13 +99,12 @@ class Authority:
             self.folder.chmod(0o700)
             root = Ed25519PrivateKey.generate()
             replace_file(self.root_key, root.private_bytes_raw())
-            authority = self._new_ca(community)
-            self._new_client(authority)
-            self.broker_certificate(hosts)
+            self._new_ca(community)
+            self.certify(hosts)
             self._write_broker_files(community, port)
             desk = self._new_key(DESK_KEY)
             first = Key(kid=DESK_KEY, public=desk, role="administrator", name="loumen desk", receiver=True)
-            fingerprints = (x509.fingerprint(authority[0]),)
+            fingerprints = (x509.fingerprint(self._ca()[0]),)
             self._sign_list(
                 KeyList(community=community, version=1, issued=_now(), keys=(first,), ca=fingerprints), root
             )
@@ -118,12 +117,35 @@ class Authority:
             raise _disk(self.folder, error) from error
         return root_fingerprint(settings.root)
 
-    def _new_ca(self, community: str) -> tuple[x509.Certificate, x509.Key]:
+    def _new_ca(self, community: str) -> None:
         key = x509.new_key()
         certificate = x509.authority(f"Loumen {community}", key)
         replace_file(self.folder / "ca" / "ca.key", x509.key_pem(key))
         replace_file(self.folder / "ca" / "ca.pem", x509.certificate_pem(certificate).encode(), 0o644)
-        return certificate, key
+
+    def certify(self, hosts: tuple[str, ...] = ()) -> datetime:
+        """New certificates for the broker, under the names by which boxes reach it, and for the desk itself.
+
+        Without `hosts` the names stay as they are. Returns until when both are good. Raises IdentityError.
+        """
+        authority = self._ca()
+        try:
+            known = hosts or x509.hosts(x509.load_certificate((self.folder / "broker" / "broker.pem").read_bytes()))
+            self._new_client(authority)
+            return self._new_broker(authority, known)
+        except OSError as error:
+            raise _disk(self.folder, error) from error
+
+    def broker_until(self) -> datetime:
+        """Until when the broker's certificate is good. Raises IdentityError."""
+        try:
+            return x509.load_certificate((self.folder / "broker" / "broker.pem").read_bytes()).not_valid_after_utc
+        except (OSError, ValueError) as error:
+            raise IdentityError(
+                N_("The broker's certificate cannot be read"),
+                where=str(self.folder / "broker" / "broker.pem"),
+                mend=N_("make it anew: loumen desk broker --host NAME"),
+            ) from error
 
     def _new_client(self, authority: tuple[x509.Certificate, x509.Key]) -> None:
         key = x509.new_key()
@@ -131,9 +153,8 @@ class Authority:
         replace_file(self.folder / "client" / "desk.key", x509.key_pem(key))
         replace_file(self.folder / "client" / "desk.pem", x509.certificate_pem(certificate).encode())
 
-    def broker_certificate(self, hosts: tuple[str, ...]) -> None:
-        """A (new) certificate for the broker under the names by which boxes reach it."""
-        key, authority = x509.new_key(), self._ca()
+    def _new_broker(self, authority: tuple[x509.Certificate, x509.Key], hosts: tuple[str, ...]) -> datetime:
+        key = x509.new_key()
         certificate = x509.issue(
             hosts[0], key.public_key(), authority, purpose="server", days=x509.BROKER_DAYS, hosts=hosts
         )
@@ -141,9 +162,10 @@ class Authority:
         replace_file(folder / "broker.key", x509.key_pem(key))
         replace_file(folder / "broker.pem", x509.certificate_pem(certificate).encode(), 0o644)
         replace_file(folder / "ca.pem", (self.folder / "ca" / "ca.pem").read_bytes(), 0o644)
+        return certificate.not_valid_after_utc
 
     def _write_broker_files(self, community: str, port: int) -> None:
-        folder = self.folder / "broker"
+        folder = (self.folder / "broker").resolve()
         replace_file(folder / "mosquitto.conf", mosquitto.configuration(folder, port).encode(), 0o644)
         replace_file(folder / "acl", mosquitto.access_list(community).encode(), 0o644)
 

@@ -129,6 +129,16 @@ def check_issued(certificate: Certificate, by: Certificate, name: str, key: Key)
         raise IdentityError(N_("The bundle's certificate is for another key than this box's newest request"), mend=mend)
 
 
+def hosts(certificate: Certificate) -> tuple[str, ...]:
+    """The names and addresses that a server's certificate carries."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
+
+
 def common_name(certificate: Certificate) -> str:
     return _common_name(certificate.subject)
 

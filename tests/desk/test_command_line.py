@@ -92,7 +92,7 @@ async def _with_a_box(tmp_path: Path, folder: Path, state: Path, port: int) -> N
         house.happen(1, 20)
         await holds_the_journal(house, _authority(folder))
         answer = await asyncio.to_thread(
-            loumen, *desk, "command", "gate", "door.open", "--door", "main", "--seconds:=5"
+            loumen, *desk, "command", "gate", "door.open", "--door", "main", "--seconds:=5", "--lang", "en", "--yes"
         )
         assert answer == {"door": "main"}
         assert json.loads(house.commands[-1].fields) == {"door": "main", "seconds": 5}
