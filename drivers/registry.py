@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from drivers.errors import DriverError, N_, UnknownDriver
 from drivers.interfaces import GpioDriver
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "loumen.drivers"
 
@@ -94,4 +96,6 @@ def _find(name: str, ours: Mapping[str, str]) -> Any:
 
 
 def _third_parties() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # a tenth of what a door's start imports, and few boxes need it
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}

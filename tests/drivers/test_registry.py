@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -39,7 +40,7 @@ def test_a_driver_that_cannot_be_loaded_says_why_and_no_other_takes_its_place(mo
 
 def test_a_third_party_driver_comes_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("acme", "drivers.simulated.driver:SimulatedGpio", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: (entry,) if group == registry.GROUP else ())
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: (entry,) if group == registry.GROUP else ())
     assert isinstance(Drivers().gpio("acme"), SimulatedGpio)
     assert "acme" in registry.known()
 
