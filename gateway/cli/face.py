@@ -9,14 +9,17 @@ from typing import Any, Final
 
 from gateway.cli.consent import add_consent_options, consent_fields
 from gateway.cli.shell import Shell
-from gateway.errors import BadImage, BadRequest, N_
+from gateway.errors import BadImage, BadRequest, LoumenError, N_
 from gateway.locale import _, tell
 
 MOST: Final = 10 * 1024 * 1024  # one picture
 TOGETHER: Final = 4 * 1024 * 1024  # pictures of one request, unless one alone is larger
 A_REQUEST: Final = 10
 PATIENCE: Final = 120.0
-PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+#: What a folder is looked through for. Kinds that nothing here reads are among them: told, and not passed over.
+PICTURES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"}
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -96,29 +99,41 @@ def _enrol(arguments: argparse.Namespace, shell: Shell) -> int:
 def _enrol_files(files: Sequence[Path], fields: dict[str, Any], once: dict[str, Any], shell: Shell) -> dict[str, Any]:
     """Some pictures a request; what is refused of one does not stop the others. Raises when none was taken."""
     whole: dict[str, Any] = {"person": "", "faces": [], "quality": [], "engine": "", "refused": []}
-    none_taken: BadImage | None = None
+    first: LoumenError | None = None
     with shell.progress(N_("looking at the pictures"), len(files)) as advance:
-        for pictures in _together(files):
-            try:
-                done = shell.client().command("face.enrol", {**fields, **once, "pictures": pictures}, time_out=PATIENCE)
-            except BadImage as error:
-                none_taken = none_taken or error
-                refused = error.facts.get("refused")
-                whole["refused"] += refused if isinstance(refused, list) else []
-            else:
-                whole["person"], whole["engine"] = done["person"], done["engine"]
-                for name in ("faces", "quality", "refused"):
-                    whole[name] += done[name]
-            once = {}  # the consent stands since the first request
-            advance(len(pictures))
-    if not whole["faces"] and none_taken is not None:
-        raise none_taken
+        for pictures, unread in _together(files):
+            whole["refused"] += [_refused(path.name, error) for path, error in unread]
+            first = first or next((error for _, error in unread), None)
+            if pictures:
+                try:
+                    done = shell.client().command(
+                        "face.enrol", {**fields, **once, "pictures": pictures}, time_out=PATIENCE
+                    )
+                except BadImage as error:
+                    first = first or error
+                    refused = error.facts.get("refused")
+                    whole["refused"] += refused if isinstance(refused, list) else [_refused(error.where, error)]
+                else:
+                    whole["person"], whole["engine"] = done["person"], done["engine"]
+                    for name in ("faces", "quality", "refused"):
+                        whole[name] += done[name]
+                once = {}  # the consent stands since the first request
+            advance(len(pictures) + len(unread))
+    if first is not None and len(files) == 1:
+        raise first
     return whole
 
 
+def _refused(name: str, error: LoumenError) -> dict[str, Any]:
+    return {"name": name, "why": error.what, "mend": error.mend, "facts": error.facts}
+
+
 def _tell_enrolled(done: dict[str, Any], shell: Shell) -> None:
-    facts = {"count": len(done["faces"]), "person": done["person"][:8]}
-    shell.say(tell(N_("{count} faces are stored for {person}"), facts))
+    if done["faces"]:
+        facts = {"count": len(done["faces"]), "person": done["person"][:8]}
+        shell.say(tell(N_("{count} faces are stored for {person}"), facts))
+    else:
+        shell.say(_(N_("no picture was taken")))
     for face, quality in zip(done["faces"], done["quality"], strict=False):
         shell.say(f"  {face}  {_(N_('quality'))} {quality:.2f}")
     _tell_refused(done["refused"], shell)
@@ -126,31 +141,50 @@ def _tell_enrolled(done: dict[str, Any], shell: Shell) -> None:
 
 def _tell_refused(refused: Sequence[dict[str, Any]], shell: Shell) -> None:
     for picture in refused:
-        shell.say(tell(N_("  not taken: {name}: {why}"), {"name": picture["name"], "why": _(picture["why"])}))
+        why = tell(picture["why"], picture["facts"])
+        shell.say(tell(N_("  not taken: {name}: {why}"), {"name": picture["name"], "why": why}))
+        if picture["mend"]:
+            shell.say(f"    {_(N_('mend:'))} {tell(picture['mend'], picture['facts'])}")
 
 
 def _pictures_in(folder: Path) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     except OSError as error:
-        raise BadRequest(N_("{file} cannot be read: {error}"), file=str(folder), error=str(error)) from error
+        raise BadRequest(
+            N_("{file} cannot be read: {error}"),
+            file=str(folder),
+            mend=N_("check the path and its permissions"),
+            error=error.strerror or str(error),
+        ) from error
     if not found:
-        raise BadRequest(N_("there is no picture in {folder}"), folder=str(folder))
+        raise BadRequest(
+            N_("there is no picture in {folder}"),
+            mend=N_("pictures end in .jpg, .png, .webp or .bmp"),
+            folder=str(folder),
+        )
     return found
 
 
-def _together(files: Sequence[Path]) -> Iterator[list[dict[str, Any]]]:
+def _together(
+    files: Sequence[Path],
+) -> Iterator[tuple[list[dict[str, Any]], list[tuple[Path, LoumenError]]]]:
+    """The pictures of each request, and what could not be read meanwhile."""
     waiting: list[dict[str, Any]] = []
+    unread: list[tuple[Path, LoumenError]] = []
     size = 0
     for path in files:
-        data = _read(path)
+        try:
+            data = _read(path)
+        except LoumenError as error:
+            unread.append((path, error))
+            continue
         if waiting and (size + len(data) > TOGETHER or len(waiting) >= A_REQUEST):
-            yield waiting
-            waiting, size = [], 0
+            yield waiting, unread
+            waiting, unread, size = [], [], 0
         waiting.append({"name": path.name, "data": data})
         size += len(data)
-    if waiting:
-        yield waiting
+    yield waiting, unread
 
 
 def _read(path: Path) -> bytes:
@@ -159,9 +193,17 @@ def _read(path: Path) -> bytes:
             raise BadImage(
                 N_("{file} has more than {most} MB"), file=str(path), most=MOST >> 20, mend=N_("use a smaller picture")
             )
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
-        raise BadRequest(N_("{file} cannot be read: {error}"), file=str(path), error=str(error)) from error
+        raise BadRequest(
+            N_("{file} cannot be read: {error}"),
+            file=str(path),
+            mend=N_("check the path and its permissions"),
+            error=error.strerror or str(error),
+        ) from error
+    if not data:
+        raise BadImage(N_("the picture is empty"), where=str(path), mend=N_("take or copy it again"))
+    return data
 
 
 # --- the others

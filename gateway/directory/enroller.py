@@ -30,9 +30,7 @@ class VisionNow(Protocol):
 class Enroller(Protocol):
     """The vision client."""
 
-    async def enrol(
-        self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0, person: str = ""
-    ) -> Enrolled: ...
+    async def enrol(self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0) -> Enrolled: ...
 
     def status(self) -> VisionNow: ...
 
@@ -51,12 +49,19 @@ async def as_files(pictures: Sequence[Picture], folder: Path) -> AsyncIterator[d
     The order of the dictionary is the pictures'. Raises BadImage for a picture that is too large.
     """
     if sum(len(picture.data) for picture in pictures) > MAX_PICTURES:
-        raise BadImage(N_("the pictures have more than {most} MB together"), most=MAX_PICTURES >> 20)
+        raise BadImage(
+            N_("the pictures have more than {most} MB together"),
+            mend=N_("send fewer of them at a time"),
+            most=MAX_PICTURES >> 20,
+        )
     for picture in pictures:
         if len(picture.data) > MAX_PICTURE:
-            raise BadImage(N_("the picture {name} has more than {most} MB"), name=picture.name, most=MAX_PICTURE >> 20)
-        if not picture.data:
-            raise BadImage(N_("the picture {name} is empty"), name=picture.name)
+            raise BadImage(
+                N_("the picture {name} has more than {most} MB"),
+                mend=N_("use a smaller picture"),
+                name=picture.name,
+                most=MAX_PICTURE >> 20,
+            )
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # noqa: ASYNC240  (tmpfs)
     token = secrets.token_hex(4)
     paths: dict[str, Path] = {}
@@ -83,7 +88,10 @@ async def _write(path: Path, data: bytes) -> None:
             await asyncio.sleep(0)
     except OSError as error:
         raise BadImage(
-            N_("there is no room for the picture in the run folder"), where=str(path.parent), error=str(error)
+            N_("there is no room for the picture in the run folder"),
+            where=str(path.parent),
+            mend=N_("look with `df` what fills it"),
+            error=str(error),
         ) from error
     finally:
         os.close(handle)

@@ -22,21 +22,16 @@ from gateway.directory.people import People
 from gateway.directory.store import Directory
 from gateway.directory.templates import VECTOR, check_embedding
 from gateway.errors import BadImage, BadRequest, N_, Refused
-from gateway.vision.protocol import Enrolled
+from gateway.vision.protocol import Enrolled, Refusal
 
 #: Measured on passport-like pictures: none of 76,833 pairs of strangers is as near as this.
 ALIKE = 0.45
 #: face_recognition's own tolerance: what is farther than this from all her faces is not she.
 NOT_HER = 0.6
+#: Nearer than this to a stored one is the very same picture: a door compares with two templates, so a copy harms.
+TWICE = 0.02
 #: A door's or camera's name; True: the only door with a camera; False: none.
 Wanted: TypeAlias = str | bool
-
-
-class RefusedPicture(msgspec.Struct, frozen=True):
-    """A picture that is no reference, and why: a message id."""
-
-    name: str
-    why: str
 
 
 class EnrolDone(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +41,7 @@ class EnrolDone(msgspec.Struct, frozen=True, kw_only=True):
     faces: tuple[str, ...]
     quality: tuple[float, ...]
     engine: str
-    refused: tuple[RefusedPicture, ...]
+    refused: tuple[Refusal, ...]
 
 
 class Near(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +59,7 @@ class TryDone(msgspec.Struct, frozen=True, kw_only=True):
     would_open: bool
     reason: str
     frames: int
-    refused: tuple[RefusedPicture, ...]
+    refused: tuple[Refusal, ...]
 
 
 class Enrolling:
@@ -94,30 +89,26 @@ class Enrolling:
                 N_("she has not consented: no face is taken"),
                 mend=N_("record her consent along with the picture (--consent), in her words: 'loumen face consent'"),
             )
-        found, refused = await self._look(command.pictures, command.camera, command.seconds, person)
+        found = await self._look(command.pictures, command.camera, command.seconds)
         if not found.embeddings:
+            raise _no_picture(found.refused)
+        taken, refused = await self._hers(person, found, despite_likeness=command.despite_likeness)
+        if not taken:
             raise _no_picture(refused)
-        for embedding in found.embeddings:
-            check_embedding(embedding)
-        await self._check_likeness(person, found, despite_likeness=command.despite_likeness)
         faces = await self._faces.add(
-            person,
-            found.engine,
-            list(zip(found.embeddings, found.quality, strict=True)),
-            self._model(),
-            actor,
-            despite_likeness=command.despite_likeness,
+            person, found.engine, taken, self._model(), actor, despite_likeness=command.despite_likeness
         )
-        return EnrolDone(person=person, faces=faces, quality=found.quality, engine=found.engine, refused=refused)
+        quality = tuple(quality for _, quality in taken)
+        return EnrolDone(person=person, faces=faces, quality=quality, engine=found.engine, refused=refused)
 
     async def try_(self, command: TryFace, _actor: Actor) -> TryDone:
         """Raises BadRequest, BadImage, VisionDown, DirectoryDown."""
         door = command.door or self._only_door(command.camera)
         if door not in self._doors:
             raise BadRequest(N_("there is no door {door}"), door=door, mend=N_("see 'loumen door list'"))
-        found, refused = await self._look(command.pictures, command.camera, command.seconds, "")
+        found = await self._look(command.pictures, command.camera, command.seconds)
         if not found.embeddings:
-            raise _no_picture(refused)
+            raise _no_picture(found.refused)
         best = await self._faces.nearest(found.engine, _mean(found.embeddings), door)
         threshold = self._enroller.status().thresholds.get(door)
         opens = threshold is not None and bool(best) and best[0].distance <= threshold
@@ -136,32 +127,29 @@ class Enrolling:
             would_open=opens,
             reason=reason,
             frames=len(found.embeddings),
-            refused=refused,
+            refused=found.refused,
         )
 
     async def _named(self, near: Likeness) -> Near:
         person = await self._people.get(near.person)
         return Near(person=near.person, name=person.name, distance=round(near.distance, 4))
 
-    async def _look(
-        self,
-        pictures: Sequence[Picture],
-        camera: Wanted,
-        seconds: float,
-        person: str,
-    ) -> tuple[Enrolled, tuple[RefusedPicture, ...]]:
+    async def _look(self, pictures: Sequence[Picture], camera: Wanted, seconds: float) -> Enrolled:
+        """What the vision process made of the pictures, under the names that they came with."""
         if bool(pictures) is (camera is not False):
             raise BadRequest(N_("give pictures, or a camera, and not both"))
         async with self._one_at_a_time:
             if camera is not False:
-                watched = self._camera_of(camera)
-                found = await self._enroller.enrol(camera=watched, seconds=seconds, person=person)
-                return found, tuple(RefusedPicture(watched, why) for why in found.refused)
+                return await self._enroller.enrol(camera=self._camera_of(camera), seconds=seconds)
             async with as_files(pictures, self._folder) as paths:
-                found = await self._enroller.enrol(files=list(paths.values()), person=person)
+                found = await self._enroller.enrol(files=list(paths.values()))
                 names = {name: picture.name or name for name, picture in zip(paths, pictures, strict=True)}
-        told = zip(found.refused, found.names or ("",) * len(found.refused), strict=True)
-        return found, tuple(RefusedPicture(names.get(name, name), why) for why, name in told)
+        replace = msgspec.structs.replace
+        return replace(
+            found,
+            names=tuple(names.get(name, name) for name in found.names),
+            refused=tuple(replace(one, name=names.get(one.name, one.name)) for one in found.refused),
+        )
 
     def _camera_of(self, given: Wanted) -> str:
         door = self._only_door(given) if given is True else str(given)
@@ -184,40 +172,49 @@ class Enrolling:
         """One hash for the models that made the numbers."""
         return ",".join(f"{name}:{digest[:16]}" for name, digest in sorted(self._enroller.status().models.items()))
 
-    async def _check_likeness(self, person: str, found: Enrolled, *, despite_likeness: bool) -> None:
-        alike: list[Likeness] = []
-        if found.nearest is not None and found.nearest.person != person:
-            alike.append(Likeness(found.nearest.person, found.nearest.distance))
-        own: list[float] = []
-        for embedding in found.embeddings:
-            others, hers = await self._faces.others_and_own(found.engine, embedding, person)
-            alike += [near for near in others if near.distance < ALIKE]
-            own += [near.distance for near in hers]
-        if own and min(own) > NOT_HER:
-            raise Refused(
-                N_("this face does not look like the faces stored for her (distance {distance})"),
-                mend=N_("is it she? If the stored ones are wrong, remove them first: 'loumen face remove'"),
-                distance=round(min(own), 2),
-            )
-        if alike and not despite_likeness:
-            nearest = min(alike, key=lambda near: near.distance)
-            raise Refused(
-                N_("this face looks like that of person {other} (distance {distance})"),
-                mend=N_(
-                    "was the same person added twice? For twins: --despite-likeness, and let the door ask for more"
-                ),
-                other=nearest.person[:8],
-                distance=round(nearest.distance, 2),
-            )
+    async def _hers(
+        self, person: str, found: Enrolled, *, despite_likeness: bool
+    ) -> tuple[list[tuple[bytes, float]], tuple[Refusal, ...]]:
+        """What may be stored, with its quality, and what not. Raises Refused where nothing of it is hers alone."""
+        near = await self._faces.near(found.engine, [check_embedding(each) for each in found.embeddings], person)
+        taken, refused, doubted = [], list(found.refused), []
+        for embedding, quality, name, each in zip(found.embeddings, found.quality, found.names, near, strict=True):
+            if each.other is not None and each.other.distance < ALIKE and not despite_likeness:
+                doubted.append(await self._like_another(name, each.other))
+            elif each.own is not None and each.own > NOT_HER:
+                facts: dict[str, str | int | float] = {"distance": round(each.own, 2)}
+                doubted.append(Refusal(name=name, why=_NOT_LIKE_HER, mend=_IS_IT_SHE, facts=facts))
+            elif each.nearest_own <= TWICE:
+                refused.append(Refusal(name=name, why=N_("this picture of her is stored already")))
+            else:
+                taken.append((embedding, quality))
+        if doubted and not taken:
+            first = doubted[0]
+            raise Refused(first.why, where=first.name, mend=first.mend, **first.facts)
+        return taken, (*refused, *doubted)
+
+    async def _like_another(self, name: str, other: Likeness) -> Refusal:
+        who = await self._people.get(other.person)
+        return Refusal(
+            name=name,
+            why=N_("this face looks like that of {given_name} ({other}), distance {distance}"),
+            mend=N_("was the same person added twice? For twins: --despite-likeness, and let the door ask for more"),
+            facts={"given_name": who.name, "other": other.person[:8], "distance": round(other.distance, 2)},
+        )
 
 
-def _no_picture(refused: Sequence[RefusedPicture]) -> BadImage:
-    first = refused[0] if refused else RefusedPicture("", N_("there is no face in the picture"))
+_NOT_LIKE_HER = N_("this face does not look like the faces stored for her (distance {distance})")
+_IS_IT_SHE = N_("is it she? If the stored ones are wrong, remove them first: 'loumen face remove'")
+
+
+def _no_picture(refused: Sequence[Refusal]) -> BadImage:
+    first = refused[0] if refused else Refusal(name="", why=N_("there is no face in the picture"))
     return BadImage(
         first.why,
         where=first.name,
-        mend=N_("take another picture: the face from the front, well lit, sharp, alone"),
-        refused=[{"name": picture.name, "why": picture.why} for picture in refused],
+        mend=first.mend or N_("take another picture: the face from the front, well lit, sharp, alone"),
+        **first.facts,
+        refused=[msgspec.to_builtins(one) for one in refused],
     )
 
 

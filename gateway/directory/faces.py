@@ -66,6 +66,14 @@ class Likeness(NamedTuple):
     distance: float
 
 
+class Near(NamedTuple):
+    """Whose a face may be. `own`: as `Likeness`, None where she has no face yet; `nearest_own`: one template."""
+
+    own: float | None
+    nearest_own: float
+    other: Likeness | None
+
+
 class Faces:
     """Reads and changes faces and consents in `directory`."""
 
@@ -304,19 +312,39 @@ class Faces:
     async def nearest(self, engine: str, embedding: bytes, door: str) -> list[Likeness]:
         """The two nearest people of a door's gallery, nearest first."""
         now = self._directory.clock.now()
-        scores = await self._scores(
-            engine, embedding, self._directory.snapshot.compared_at(door, now.wall, trusted=now.trusted)
-        )
+        people = self._directory.snapshot.compared_at(door, now.wall, trusted=now.trusted)
+        (distances,) = await self._distances(engine, [embedding], people)
+        scores = [Likeness(person, _score(found)) for person, found in distances.items()]
         return sorted(scores, key=lambda likeness: likeness.distance)[:2]
 
-    async def others_and_own(self, engine: str, embedding: bytes, person: str) -> tuple[list[Likeness], list[Likeness]]:
-        """How near everybody else is, and how near her own stored faces are."""
-        scores = await self._scores(engine, embedding, frozenset(self._directory.snapshot.people))
-        return [near for near in scores if near.person != person], [near for near in scores if near.person == person]
+    async def near(self, engine: str, embeddings: Sequence[bytes], person: str) -> list[Near]:
+        """How near her own stored faces are to each of these, and who else is nearest."""
+        near = []
+        for distances in await self._distances(engine, embeddings, frozenset(self._directory.snapshot.people)):
+            own = distances.pop(person, [])
+            others = [Likeness(other, _score(found)) for other, found in distances.items()]
+            near.append(
+                Near(
+                    own=_score(own) if own else None,
+                    nearest_own=min(own, default=math.inf),
+                    other=min(others, key=lambda other: other.distance, default=None),
+                )
+            )
+        return near
 
-    async def _scores(self, engine: str, embedding: bytes, people: frozenset[str]) -> list[Likeness]:
-        vector = VECTOR.unpack(check_embedding(embedding))
-        distances: dict[str, list[float]] = {}
+    async def _distances(
+        self, engine: str, embeddings: Sequence[bytes], people: frozenset[str]
+    ) -> list[dict[str, list[float]]]:
+        """For each of the embeddings, everybody's distances. Every template is opened once."""
+        vectors = [VECTOR.unpack(check_embedding(embedding)) for embedding in embeddings]
+        distances: list[dict[str, list[float]]] = [{} for _ in vectors]
         async for person, stored in opened(self._directory, engine, people):
-            distances.setdefault(person, []).append(math.dist(vector, VECTOR.unpack(stored)))
-        return [Likeness(person, sum(pair := sorted(found)[:2]) / len(pair)) for person, found in distances.items()]
+            template = VECTOR.unpack(stored)
+            for vector, found in zip(vectors, distances, strict=True):
+                found.setdefault(person, []).append(math.dist(vector, template))
+        return distances
+
+
+def _score(distances: Sequence[float]) -> float:
+    nearest = sorted(distances)[:2]
+    return sum(nearest) / len(nearest)

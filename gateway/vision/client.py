@@ -266,11 +266,16 @@ class VisionClient:
             case Heartbeat():
                 self._take_heartbeat(message)
             case Enrolled():
-                asked = self._asked.pop(message.request, None)
-                if asked is not None and not asked.done():
-                    asked.set_result(message)
+                self._take_enrolled(message)
             case Hello():
                 raise Garbage("a second hello")
+
+    def _take_enrolled(self, enrolled: Enrolled) -> None:
+        if not len(enrolled.embeddings) == len(enrolled.quality) == len(enrolled.names):
+            raise Garbage("an enrolment whose faces, qualities and names do not match")
+        asked = self._asked.pop(enrolled.request, None)
+        if asked is not None and not asked.done():
+            asked.set_result(enrolled)
 
     def _check(self, camera: str, door: str | None = None) -> None:
         if camera not in self._settings.cameras or (door is not None and self._settings.doors.get(door) != camera):
@@ -338,9 +343,7 @@ class VisionClient:
                 self._session.send(message)
             return message.generation
 
-    async def enrol(
-        self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0, person: str = ""
-    ) -> Enrolled:
+    async def enrol(self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0) -> Enrolled:
         """Have the worker take a reference: from files it can read, or from a camera within `seconds`.
 
         Raises VisionDown when no worker is there, it ends, or it does not answer in time.
@@ -360,9 +363,7 @@ class VisionClient:
         answer: asyncio.Future[Enrolled] = asyncio.get_running_loop().create_future()
         self._asked[request] = answer
         try:
-            self._session.send(
-                Enrol(request=request, files=tuple(map(str, files)), camera=camera, seconds=seconds, person=person)
-            )
+            self._session.send(Enrol(request=request, files=tuple(map(str, files)), camera=camera, seconds=seconds))
             async with asyncio.timeout((seconds if camera else 0) + PER_FILE * (2 + len(files))):
                 return await answer
         except TimeoutError as error:

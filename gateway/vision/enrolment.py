@@ -1,8 +1,14 @@
 """Reference pictures: from files or from a door's camera, one person, and only a good look at her.
 
 A bad reference harms for years: it lets others in, or keeps its owner out. So the gate here is strict:
-exactly one face, and no reason against it (`quality.strict`). From a camera up to PICTURES good looks
-are taken, at least APART seconds apart, which must be one and the same person.
+exactly one face, upright, and no reason against it (`quality.ENROLMENT`). A face that stands on its head is found
+like any other, and its numbers are nobody's; it is known by the same picture turned over, where the detector's
+points fit the alignment better (right in all of 141 pictures that pass the gate, either way up).
+
+All pictures of one request must be one person's, who is the one that most of them show: with two people in equal
+number nobody knows which of them is meant, and none is taken. A picture that is there twice counts once, for
+a door compares with a person's two nearest templates. From a camera up to PICTURES good looks are taken, at least
+APART seconds apart.
 """
 
 from __future__ import annotations
@@ -16,114 +22,144 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import LoumenError, N_
 from gateway.vision import quality
-from gateway.vision.protocol import Candidate, Enrol, Enrolled
+from gateway.vision.protocol import Enrol, Enrolled, Refusal
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from drivers.interfaces import Frame
-    from gateway.vision.engine import Embedded, Engine
-
-    Vector = npt.NDArray[np.float32]
-
+    from gateway.vision.engine import Embedded, Engine, Face
 PICTURES = 3  # from a camera
 APART = 0.3  # seconds
 SAME = 0.5  # distance up to which two reference pictures are one person's
+TWICE = 0.02  # distance up to which they are one picture: a sensor's noise alone moves a face by 0.03 (measured)
 FILES = 50  # of one request
+ANOTHER = N_("this is not the person of the other pictures")
+UNDECIDED = N_("the pictures show different people, and none of them more often than the others")
+SEEN = N_("the same picture is given twice")
 
 
 @dataclass(slots=True)
-class Collected:
-    """What has been found so far."""
+class Look:
+    """One picture: a good look at a face, or why it is none."""
 
-    vectors: list[Vector] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
+    name: str
+    embedded: Embedded | None = None
+    refusal: Refusal | None = None
 
-    def refuse(self, name: str, reason: str) -> None:
-        self.refused.append(reason)
-        self.names.append(name)
+    def refuse(self, why: str) -> None:
+        self.embedded, self.refusal = None, Refusal(name=self.name, why=why)
+
+
+@dataclass(slots=True)
+class Found:
+    """What the pictures gave, in their order."""
+
+    looks: list[Look] = field(default_factory=list)
+
+    def good(self) -> list[tuple[Look, Embedded]]:
+        return [(look, look.embedded) for look in self.looks if look.embedded is not None]
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        return tuple(look.refusal for look in self.looks if look.refusal is not None)
 
 
 class Enroller:
-    """Answers Enrol. `alike` tells who else is nearest and whether that is too near (by the doors' galleries)."""
+    """Answers Enrol. Whose face it may be else, the daemon's directory knows."""
 
     def __init__(
         self,
         engine: Engine,
         refusal: Callable[[Embedded], str],
         load: Callable[[Path], Frame],
-        alike: Callable[[Vector, str], Candidate | None],
     ) -> None:
-        self._engine, self._refusal, self._load, self._alike = engine, refusal, load, alike
+        self._engine, self._refusal, self._load = engine, refusal, load
 
     async def answer(self, request: Enrol, frames: AsyncIterator[Frame]) -> Enrolled:
         """The answer; `frames` are the asked camera's, and end when its time is over."""
-        found = Collected()
         if request.files:
-            await self._from_files(request.files[:FILES], found)
+            found = await self._from_files(request.files[:FILES])
         else:
-            await self._from_camera(request.camera, frames, found)
-        nearest = min(
-            (alike for vector in found.vectors if (alike := self._alike(vector, request.person)) is not None),
-            key=lambda candidate: candidate.distance,
-            default=None,
-        )
+            found = await self._from_camera(request.camera, frames)
+        good = found.good()
         return Enrolled(
             request=request.request,
-            embeddings=tuple(vector.astype("<f4").tobytes() for vector in found.vectors),
-            quality=tuple(min(1.0, max(0.0, score)) for score in found.scores),
+            embeddings=tuple(each.vector.astype("<f4").tobytes() for _, each in good),
+            quality=tuple(min(1.0, max(0.0, each.quality.score)) for _, each in good),
             engine=self._engine.space,
-            refused=tuple(found.refused),
-            names=tuple(found.names),
-            nearest=nearest,
+            names=tuple(look.name for look, _ in good),
+            refused=found.refusals(),
         )
 
-    def judge(self, frame: Frame) -> tuple[Embedded | None, str]:
+    def judge(self, frame: Frame, find: Callable[[Frame], list[Face]]) -> tuple[Embedded | None, str]:
         """The one face of a picture, or why it is no reference."""
-        faces = self._engine.search(frame)
+        faces = find(frame)
+        over = frame[::-1, ::-1].copy()
         if not faces:
-            return None, quality.NO_FACE
+            return None, quality.UPSIDE_DOWN if self._engine.find(over) else quality.NO_FACE
         if len(faces) > 1:
             return None, quality.SEVERAL_FACES
         embedded = self._engine.embed(frame, faces[0])
-        refusal = self._refusal(embedded)
-        return (None, refusal) if refusal else (embedded, "")
+        if refusal := self._refusal(embedded):
+            return None, refusal
+        turned = self._engine.find(over)[:1]
+        if turned and self._engine.embed(over, turned[0]).quality.misfit < embedded.quality.misfit:
+            return None, quality.UPSIDE_DOWN
+        return embedded, ""
 
-    async def _from_files(self, files: Iterable[str], found: Collected) -> None:
-        for name in files:
+    async def _from_files(self, files: Iterable[str]) -> Found:
+        found = Found()
+        for path in map(Path, files):
+            look = Look(path.name)
+            found.looks.append(look)
             try:
-                embedded, reason = self.judge(self._load(Path(name)))
+                look.embedded, why = self.judge(self._load(path), self._engine.search)
             except LoumenError as error:
-                embedded, reason = None, error.what.format_map(error.facts)
-            if embedded is None:
-                found.refuse(Path(name).name, reason)
+                facts = {key: fact for key, fact in error.facts.items() if isinstance(fact, str | int | float)}
+                look.refusal = Refusal(name=path.name, why=error.what, mend=error.mend, facts=facts)
             else:
-                self._keep(embedded, Path(name).name, found)
+                if look.embedded is None:
+                    look.refuse(why)
             await asyncio.sleep(0)  # the heartbeat between two pictures
+        _keep_one_person(found)
+        return found
 
-    async def _from_camera(self, camera: str, frames: AsyncIterator[Frame], found: Collected) -> None:
-        reason, last = N_("the camera gave no picture"), -math.inf
+    async def _from_camera(self, camera: str, frames: AsyncIterator[Frame]) -> Found:
+        found, why, last = Found(), N_("the camera gave no picture"), -math.inf
         clock = asyncio.get_running_loop().time
         async for frame in frames:
-            embedded, why = self.judge(frame)
+            embedded, refusal = self.judge(frame, self._engine.find)
             if embedded is None:
-                reason = why
+                why = refusal
             elif clock() - last >= APART:
                 last = clock()
-                self._keep(embedded, camera, found)
-                if len(found.vectors) >= PICTURES:
+                apart = [_distance(embedded, other) for _, other in found.good()]
+                if min(apart, default=math.inf) <= TWICE:
+                    why = N_("the camera shows the same picture again and again")
+                    continue
+                found.looks.append(Look(camera, embedded))
+                if len(found.looks) >= PICTURES:
                     break
-        if not found.vectors and not found.refused:
-            found.refuse(camera, reason)
+        _keep_one_person(found)
+        if not found.looks:
+            found.looks.append(look := Look(camera))
+            look.refuse(why)
+        return found
 
-    @staticmethod
-    def _keep(embedded: Embedded, name: str, found: Collected) -> None:
-        others = [float(((vector - embedded.vector) ** 2).sum()) ** 0.5 for vector in found.vectors]
-        if others and max(others) > SAME:
-            found.refuse(name, N_("this is not the person of the other pictures"))
-            return
-        found.vectors.append(embedded.vector)
-        found.scores.append(embedded.quality.score)
+
+def _keep_one_person(found: Found) -> None:
+    """Refuse doubles, then whoever is not the person of most of the pictures."""
+    kept: list[tuple[Look, Embedded]] = []
+    for look, embedded in found.good():
+        if any(_distance(embedded, other) <= TWICE for _, other in kept):
+            look.refuse(SEEN)
+        else:
+            kept.append((look, embedded))
+    near = [[_distance(one, other) <= SAME for _, other in kept] for _, one in kept]
+    most = max(near, key=sum, default=[])
+    decided = sum(most) * 2 > len(kept)
+    for (look, _), fits in zip(kept, most, strict=True):
+        if not (decided and fits):
+            look.refuse(ANOTHER if decided else UNDECIDED)
+
+
+def _distance(one: Embedded, other: Embedded) -> float:
+    return math.sqrt(float(((one.vector - other.vector) ** 2).sum()))

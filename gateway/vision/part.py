@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.vision.enrolment import Enroller
 from gateway.vision.observe import Galleries, Observer
-from gateway.vision.protocol import CameraHealth, Candidate, Enrol, Gallery, Heartbeat, Message
+from gateway.vision.protocol import CameraHealth, Enrol, Gallery, Heartbeat, Message
 from gateway.vision.settings import Settings
 
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
     from gateway.vision.computing import Computing
-    from gateway.vision.engine import Vector
     from gateway.vision.frames import Watch
 
     Frames = Callable[[str, float], AsyncIterator[Frame]]  # a camera's frames for so many seconds
@@ -68,7 +67,7 @@ class FacePart:
         self.engine, self.detector = settings.vision.engine, computing.engine.detector
         self.models: Mapping[str, str] = computing.engine.models
         self._galleries = Galleries(computing.engine.space, computing.compare)
-        self._enroller = Enroller(computing.engine, computing.refusal, computing.load_picture, self._alike)
+        self._enroller = Enroller(computing.engine, computing.refusal, computing.load_picture)
 
     def eye(self, camera: str, put: Callable[[Message], None], numbers: Iterator[int]) -> Observer:
         return Observer(
@@ -99,13 +98,3 @@ class FacePart:
             people={door: compared.people for door, compared in self._galleries.items()},
             problems=tuple(self._galleries.problems.values()),
         )
-
-    def _alike(self, vector: Vector, person: str) -> Candidate | None:
-        """The nearest other person of any door's gallery, if she would be taken for this one."""
-        near = [
-            (distance, other)
-            for compared in self._galleries.values()
-            for other, distance in compared.nearest(vector)
-            if other != person and distance < compared.threshold
-        ]
-        return Candidate(person=min(near)[1], distance=float(min(near)[0])) if near else None

@@ -36,9 +36,7 @@ def read_picture(
         raise _too_large(where, len(data), max_bytes)
     size = dimensions(data)
     if size is None:
-        raise BadImage(
-            N_("this is no picture that can be read"), where=where, mend=N_("use a JPEG, PNG, WebP or BMP picture")
-        )
+        raise _unknown(data, where)
     width, height = size
     if min(width, height) < LEAST_SIDE or width * height > max_pixels:
         raise BadImage(
@@ -99,6 +97,31 @@ def _webp(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+#: Pictures of other kinds that people send; their decoders are no part of this house.
+_OTHER_KINDS = (
+    ("HEIC", 4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1", b"ftypheim")),
+    ("AVIF", 4, (b"ftypavif", b"ftypavis")),
+    ("GIF", 0, (b"GIF87a", b"GIF89a")),
+    ("TIFF", 0, (b"II*\0", b"MM\0*")),
+    ("PDF", 0, (b"%PDF-",)),
+)
+
+
+def _unknown(data: bytes, where: str) -> BadImage:
+    kind = next((name for name, at, marks in _OTHER_KINDS if data[at : at + 16].startswith(marks)), "")
+    if not kind:
+        return BadImage(
+            N_("this is no picture that can be read"), where=where, mend=N_("use a JPEG, PNG, WebP or BMP picture")
+        )
+    mend = N_("save it as JPEG and take that (on an iPhone: Settings, Camera, Formats, Most Compatible)")
+    return BadImage(
+        N_("this is a {kind} file, which is not read"),
+        where=where,
+        mend=mend if kind == "HEIC" else N_("save it as JPEG and take that"),
+        kind=kind,
+    )
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME = 256 * 1024  # a candidates message is under 2 kB; an enrolment answer under 64 kB
 HEARTBEAT = 1.0  # seconds between heartbeats
 #: Whose numbers may be compared: both engines make the same ones (measured), so nobody enrols twice.
@@ -61,6 +61,9 @@ class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
     frame_age: float | None  # seconds; None before the first frame
     frames: Whole
     problem: str = ""  # English, for logs; empty when well
+    what: str = ""  # the same as a message id, with its mend and facts: a peer of an older release says none
+    mend: str = ""
+    facts: dict[str, str | int | float] = {}
 
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
@@ -118,6 +121,15 @@ class Presence(Message, frozen=True, kw_only=True, tag="presence"):
     at: float
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a picture is no reference: message ids with their facts (see vision/quality.py)."""
+
+    name: str  # the picture's
+    why: str
+    mend: str = ""
+    facts: dict[str, str | int | float] = {}
+
+
 class Enrolled(Message, frozen=True, kw_only=True, tag="enrolled"):
     """The answer to Enrol. `embeddings` are 128 little-endian float32 each, base64 by msgspec."""
 
@@ -125,9 +137,8 @@ class Enrolled(Message, frozen=True, kw_only=True, tag="enrolled"):
     embeddings: tuple[bytes, ...]
     quality: tuple[float, ...]
     engine: str  # whose numbers they are: a value of SPACES
-    refused: tuple[str, ...] = ()  # one message id a refused picture (see vision/quality.py)
-    names: tuple[str, ...] = ()  # the refused pictures' names, same order
-    nearest: Candidate | None = None  # somebody else who looks alike, if nearer than the door's threshold
+    names: tuple[str, ...] = ()  # of the pictures that the embeddings come from, same order
+    refused: tuple[Refusal, ...] = ()  # the other pictures
 
 
 # --- from the daemon
@@ -154,7 +165,6 @@ class Enrol(Message, frozen=True, kw_only=True, tag="enrol"):
     files: tuple[str, ...] = ()
     camera: str = ""
     seconds: float = 10.0
-    person: str = ""  # whose picture it is: she is not told as her own look-alike
 
 
 class Stop(Message, frozen=True, kw_only=True, tag="stop"):

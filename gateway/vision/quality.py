@@ -1,4 +1,4 @@
-"""Is this picture good enough? A pure gate over five measures of one face.
+"""Is this picture good enough? A pure gate over the measures of one face.
 
     size        width of the face in the frame's pixels
     sharpness   fine detail for the chip's contrast, in the direction that has least of it: a hand that moves
@@ -6,6 +6,9 @@
     yaw         how far the nose is off the middle of the eyes, to one side; 0 looks straight ahead
     pitch       how far the nose is from where it is in a level face; up is negative
     exposure    mean grey of the face, 0..1, and `contrast`, how far its greys spread
+    inside      the share of the face that is in the frame: what a border cuts off is black to the net
+    misfit      how far the detector's points lie from where the trees' alignment puts them, in pixels of the chip.
+                Gates do not ask for it: it tells which way up a face is (`enrolment.py`)
 
 Yaw and pitch are in distances between the eyes: about 0.01 a degree. They come from the five points
 that the chip is cut by, so they cost nothing. They are no angles: a nose is not an instrument.
@@ -42,10 +45,13 @@ class Gate:
     darkest: float
     brightest: float
     contrast: float
+    inside: float
 
 
-ENROLMENT = Gate(size=80, sharpness=1.0, yaw=0.25, pitch=0.25, darkest=0.18, brightest=0.85, contrast=0.06)
-RECOGNITION = Gate(size=32, sharpness=0.4, yaw=0.55, pitch=0.50, darkest=0.06, brightest=0.95, contrast=0.03)
+ENROLMENT = Gate(size=80, sharpness=1.0, yaw=0.25, pitch=0.25, darkest=0.18, brightest=0.85, contrast=0.06, inside=0.9)
+RECOGNITION = Gate(
+    size=32, sharpness=0.4, yaw=0.55, pitch=0.50, darkest=0.06, brightest=0.95, contrast=0.03, inside=0.7
+)
 
 TOO_SMALL = N_("the face is too small: come closer, or use a larger picture")
 BLURRED = N_("the picture is blurred: hold still, or clean the lens")
@@ -54,8 +60,10 @@ TILTED = N_("the face looks up or down: look straight into the camera")
 TOO_DARK = N_("the face is too dark: more light from the front")
 TOO_BRIGHT = N_("the face is too bright: less light, or no lamp behind the camera")
 FLAT = N_("the face has too little contrast: light it evenly, avoid fog on the lens")
+CUT_OFF = N_("the picture's border cuts the face off: show the whole face")
 NO_FACE = N_("no face was found in the picture")
 SEVERAL_FACES = N_("more than one face is in the picture: exactly one is needed")
+UPSIDE_DOWN = N_("the face stands on its head: turn the picture (or the camera)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,14 @@ class Quality:
     pitch: float
     exposure: float
     contrast: float
+    inside: float = 1.0
+    misfit: float = 0.0
 
     def refused_by(self, gate: Gate) -> str:
         """Why `gate` refuses, as a message id; empty when it does not."""
         reasons = (
             (self.size < gate.size, TOO_SMALL),
+            (self.inside < gate.inside, CUT_OFF),
             (self.exposure < gate.darkest, TOO_DARK),
             (self.exposure > gate.brightest, TOO_BRIGHT),
             (self.contrast < gate.contrast, FLAT),
@@ -97,26 +108,17 @@ class Quality:
             _between(self.exposure, RECOGNITION.darkest, ENROLMENT.darkest),
             _between(-self.exposure, -RECOGNITION.brightest, -ENROLMENT.brightest),
             _between(self.contrast, RECOGNITION.contrast, ENROLMENT.contrast),
+            _between(self.inside, RECOGNITION.inside, ENROLMENT.inside),
         )
 
 
-def enrolment_refusal(faces: list[Quality]) -> str:
-    """Why a picture with these faces is no reference picture, as a message id; empty when it is one."""
-    if not faces:
-        return NO_FACE
-    if len(faces) > 1:
-        return SEVERAL_FACES
-    return faces[0].refused_by(ENROLMENT)
-
-
-def measure(grey: Grey, points: Complexes, size: float) -> Quality:
+def measure(grey: Grey, points: Complexes, size: float, *, inside: float = 1.0, misfit: float = 0.0) -> Quality:
     """The quality of a face: its chip in grey (150 x 150, 0..255), its five points in the frame, its width there."""
     yaw, pitch = pose(points)
     inner = grey[25:125, 30:120]
     contrast = float(inner.std())
-    return Quality(
-        size, _detail(inner) / max(contrast, 4.0) * 10, yaw, pitch, float(inner.mean()) / 255, contrast / 255
-    )
+    sharpness = _detail(inner) / max(contrast, 4.0) * 10
+    return Quality(size, sharpness, yaw, pitch, float(inner.mean()) / 255, contrast / 255, inside, misfit)
 
 
 def _detail(grey: Grey) -> float:

@@ -18,7 +18,7 @@ Loumen = Callable[..., tuple[int, Any]]
 
 @pytest.fixture
 def vision() -> TestVision:
-    return TestVision(embeddings=(embedding(1),))
+    return TestVision(embeddings=(embedding(1),), drift=0.03)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_faces_from_pictures_a_folder_and_a_camera(loumen: Loumen, vision: TestV
     code, done = loumen("face", "enrol", "李秀英", "--folder", folder)
     assert (code, len(done["faces"])) == (0, 2)  # one a request here: the double answers with one face each
     code, done = loumen("face", "enrol", "李秀英", "--camera")
-    assert (code, vision.asked[-1][0]) == (0, "porch")
+    assert (code, vision.asked[-1]) == (0, "porch")
     code, listed = loumen("face", "list", "李秀英")
     assert len(listed["faces"]) == 4
     code, words = loumen("face", "try", folder / "1.jpg", "--door", "main", words=True)
@@ -113,6 +113,10 @@ def test_bad_pictures_have_a_reason(loumen: Loumen, vision: TestVision, tmp_path
     empty.touch()
     code, error = loumen("face", "enrol", "李秀英", empty)
     assert (code, error["error"]["code"]) == (1, "image")
+    (folder := tmp_path / "空").mkdir()
+    code, words = loumen("face", "enrol", "李秀英", "--folder", folder, words=True)
+    assert code == 2
+    assert "no picture in" in words
     vision.embeddings, vision.refused = (), ("the face is blurred",)
     picture = tmp_path / "模糊.jpg"
     picture.write_bytes(b"x")
@@ -120,6 +124,49 @@ def test_bad_pictures_have_a_reason(loumen: Loumen, vision: TestVision, tmp_path
     assert code == 1
     assert "the face is blurred" in words
     assert "模糊.jpg" in words
+    code, done = loumen("face", "enrol", "李秀英", picture, huge, empty)
+    assert (code, done["faces"]) == (1, [])
+    assert {refused["name"]: refused["why"] for refused in done["refused"]} == {
+        "huge.jpg": "{file} has more than {most} MB",
+        "empty.jpg": "the picture is empty",
+        "模糊.jpg": "the face is blurred",
+    }
+    code, words = loumen("face", "enrol", "李秀英", picture, huge, empty, words=True)
+    assert "no picture was taken" in words
+    assert "huge.jpg has more than 10 MB" in words
+
+
+def test_one_bad_picture_does_not_stop_the_others(loumen: Loumen, vision: TestVision, tmp_path: Path) -> None:
+    loumen("person", "add", "李秀英", "--all-doors", "--consent")
+    good, empty = tmp_path / "good.jpg", tmp_path / "empty.jpg"
+    good.write_bytes(b"x")
+    empty.touch()
+    code, words = loumen("face", "enrol", "李秀英", empty, good, words=True)
+    assert code == 0
+    assert "1 faces are stored" in words
+    assert "not taken: empty.jpg: the picture is empty" in words
+    vision.drift = 0.0
+    vision.embeddings = (embedding(1), embedding(1))
+    loumen("face", "enrol", "李秀英", good)
+    code, words = loumen("face", "enrol", "李秀英", good, words=True)
+    assert code == 1
+    assert "stored already" in words
+
+
+def test_whom_a_face_looks_like_is_told_by_name(loumen: Loumen, vision: TestVision, tmp_path: Path) -> None:
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"x")
+    for name in ("李秀英", "张伟"):
+        loumen("person", "add", name, "--all-doors", "--consent")
+    loumen("face", "enrol", "李秀英", picture)
+    code, words = loumen("face", "enrol", "张伟", picture, words=True)
+    assert code == 4
+    assert "looks like that of 李秀英" in words
+    vision.embeddings = (embedding(2),)
+    assert loumen("face", "enrol", "张伟", picture)[0] == 0
+    code, words = loumen("face", "enrol", "李秀英", picture, words=True)  # a neighbour's face under her name
+    assert code == 4
+    assert "looks like that of 张伟" in words
 
 
 def test_people_travel_between_two_boxes(loumen: Loumen, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from gateway.directory.people import Draft, People
 from gateway.directory.service import DirectoryService
 from gateway.directory.store import Directory
 from gateway.journal.event import Event
-from gateway.vision.protocol import Candidate, Enrolled
+from gateway.vision.protocol import Enrolled, Refusal
 
 T = TypeVar("T")
 SPACE = "dlib-resnet-v1"
@@ -41,6 +41,14 @@ def embedding(seed: int, *, off: float = 0.0) -> bytes:
     vector = [number / length for number in vector]
     vector[0] += off
     return struct.pack("<128f", *vector)
+
+
+def moved(face: bytes, off: float) -> bytes:
+    """The face, moved by so much; what is no face stays as it is."""
+    if not off or len(face) != 512:
+        return face
+    first, *rest = struct.unpack("<128f", face)
+    return struct.pack("<128f", first + off, *rest)
 
 
 @dataclass
@@ -88,30 +96,28 @@ class TestVision:
     __test__ = False
     embeddings: tuple[bytes, ...] = ()
     refused: tuple[str, ...] = ()
-    nearest: Candidate | None = None
+    drift: float = 0.0  # how far each answer's faces are from those of the one before
     thresholds: dict[str, float] = field(default_factory=lambda: {"main": 0.42})
     seen: list[bytes] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     before_answer: Callable[[], Awaitable[None]] | None = None
 
-    async def enrol(
-        self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0, person: str = ""
-    ) -> Enrolled:
-        self.asked.append((camera, person))
+    async def enrol(self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0) -> Enrolled:
+        self.asked.append(camera)
         self.files = list(files)
         self.seen = [path.read_bytes() for path in files]
         if self.before_answer is not None:
             await self.before_answer()
-        names = tuple(path.name for path in files)[len(self.embeddings) :][: len(self.refused)]
+        names = [path.name for path in files] + [camera] * (len(self.embeddings) + len(self.refused))
+        good = len(self.embeddings)
         return Enrolled(
             request=1,
-            embeddings=self.embeddings,
+            embeddings=tuple(moved(each, self.drift * len(self.asked)) for each in self.embeddings),
             quality=(0.9,) * len(self.embeddings),
             engine=SPACE,
-            refused=self.refused,
-            names=names or ("",) * len(self.refused),
-            nearest=self.nearest,
+            names=tuple(names[:good]),
+            refused=tuple(Refusal(name=name, why=why) for name, why in zip(names[good:], self.refused, strict=False)),
         )
 
     def status(self) -> VisionState:

@@ -15,7 +15,6 @@ from gateway.directory.commands import EnrolFace, Picture, RemoveFaces, TryFace
 from gateway.directory.enrolling import EnrolDone, TryDone
 from gateway.directory.faces import ConsentGiven
 from gateway.errors import BadImage, BadRequest, Refused, VisionDown
-from gateway.vision.protocol import Candidate
 from tests.directory.house import (
     ADMINISTRATOR,
     CLERK,
@@ -103,9 +102,11 @@ def test_a_bad_reference_is_refused_with_its_reason_and_its_name(tmp_path: Path)
             vision = TestVision(refused=("the face is blurred",))
             with pytest.raises(BadImage, match="blurred") as caught:
                 await enrol(house, vision, tmp_path / "run", person, consent=ConsentGiven())
-            assert caught.value.facts["refused"] == [{"name": "证件照.jpg", "why": "the face is blurred"}]
+            assert caught.value.facts["refused"] == [
+                {"name": "证件照.jpg", "why": "the face is blurred", "mend": "", "facts": {}}
+            ]
             two = (Picture(name="好.jpg", data=b"1"), Picture(name="坏.jpg", data=b"2"))
-            vision = TestVision(embeddings=(embedding(1),), refused=("the face is blurred",))
+            vision = TestVision(embeddings=(embedding(1),), refused=("the face is blurred",), drift=0.03)
             done = await enrol(house, vision, tmp_path / "run", person, pictures=two)
             assert [(picture.name, picture.why) for picture in done.refused] == [("坏.jpg", "the face is blurred")]
             assert len(done.faces) == 1
@@ -127,10 +128,6 @@ def test_a_look_alike_is_refused_unless_somebody_says_so(tmp_path: Path) -> None
             assert len(done.faces) == 1
             told = [event for event in house.told(events.FaceEnrolled) if isinstance(event, events.FaceEnrolled)]
             assert told[-1].despite_likeness
-            stranger = await house.add("李四")
-            by_the_worker = TestVision(embeddings=(embedding(5),), nearest=Candidate(person=elder, distance=0.4))
-            with pytest.raises(Refused, match=elder[:8]):
-                await enrol(house, by_the_worker, tmp_path / "run", stranger, consent=ConsentGiven())
 
     run(scenario())
 
@@ -140,7 +137,7 @@ def test_a_second_picture_of_her_is_no_look_alike_and_another_face_is_not_hers(t
         async with opened(tmp_path / "state") as house:
             person = await house.add()
             await house.enrol(person, 1)
-            vision = TestVision(embeddings=(embedding(1, off=0.3),), nearest=Candidate(person=person, distance=0.3))
+            vision = TestVision(embeddings=(embedding(1, off=0.3),))
             assert len((await enrol(house, vision, tmp_path / "run", person)).faces) == 1
             with pytest.raises(Refused, match="does not look like"):
                 await enrol(house, TestVision(embeddings=(embedding(2),)), tmp_path / "run", person)
@@ -159,13 +156,12 @@ def test_pictures_and_faces_are_bounded(tmp_path: Path) -> None:
             three = tuple(Picture(name=f"{number}", data=bytes(8 << 20)) for number in range(3))
             with pytest.raises(BadImage, match="20 MB"):
                 await enrol(house, vision, tmp_path / "run", person, pictures=three)
-            with pytest.raises(BadImage, match="empty"):
-                await enrol(house, vision, tmp_path / "run", person, pictures=(Picture(name="空", data=b""),))
             with pytest.raises(BadImage):
                 await enrol(house, TestVision(embeddings=(b"\0" * 511,)), tmp_path / "run", person)
             with pytest.raises(BadImage):
                 await enrol(house, TestVision(embeddings=(b"\xff" * 512,)), tmp_path / "run", person)
             await house.enrol(person, *[1] * 10)
+            vision = TestVision(embeddings=(embedding(1, off=0.1),))
             with pytest.raises(Refused, match="at most 10"):
                 await enrol(house, vision, tmp_path / "run", person)
             assert vision.asked
@@ -178,10 +174,10 @@ def test_a_camera_is_named_by_its_door(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path / "state") as house:
             person = await house.add()
-            for given in ("main", True, "porch"):
-                vision = TestVision(embeddings=(embedding(1),))
+            for number, given in enumerate(("main", True, "porch")):
+                vision = TestVision(embeddings=(embedding(1, off=0.1 * number),))
                 await enrol(house, vision, tmp_path / "run", person, pictures=(), camera=given, consent=ConsentGiven())
-                assert vision.asked == [("porch", person)]
+                assert vision.asked == ["porch"]
             for wrong in ({"camera": "garage"}, {"camera": "后门"}, {}):
                 with pytest.raises(BadRequest):
                     await enrol(house, TestVision(), tmp_path / "run", person, pictures=(), **wrong)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gateway.errors import ModelError
-from gateway.vision import engines, models
+from gateway.vision import engines, models, quality
 from gateway.vision.engine import DLIB_SPACE, Engine, Face, Frame, Vector
+from gateway.vision.enrolment import Enroller
 from gateway.vision.quality import ENROLMENT
 from tests.vision.faces import engine, resident, stranger
 
@@ -220,3 +221,17 @@ def test_another_file_in_yunets_place_is_refused_and_not_silently_passed_over(tm
     with pytest.raises(ModelError, match="YuNet is wanted"):
         engines.load("onnx", extra_models=tmp_path / "none", detector="yunet")
     assert engines.load("onnx", extra_models=tmp_path / "none").detector == "blazeface"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_reference_that_stands_on_its_head_or_is_cut_off_is_refused(name: str) -> None:
+    one = engine(name)
+    enroller = Enroller(one, lambda embedded: embedded.quality.refused_by(ENROLMENT), lambda _path: resident(1))
+    upright = resident(1)
+    assert enroller.judge(upright, one.search)[1] == ""
+    assert enroller.judge(np.ascontiguousarray(upright[::-1, ::-1]), one.search) == (None, quality.UPSIDE_DOWN)
+    x, y, width, height = one.find(upright)[0].box
+    for cut in (upright[: int(y + height * 0.75)], upright[:, : int(x + width * 0.65)]):
+        embedded, why = enroller.judge(np.ascontiguousarray(cut), one.search)
+        assert embedded is None
+        assert why == quality.CUT_OFF or one.search(np.ascontiguousarray(cut)) == []

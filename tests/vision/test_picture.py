@@ -58,7 +58,11 @@ def test_grey_and_transparent_pictures_become_three_colours() -> None:
         (huge_png(60_000, 60_000), "60000 x 60000"),
         (huge_png(0, 100), "0 x 100"),
         (huge_png(8, 8), "8 x 8"),
-        (b"GIF89a" + b"\x00" * 100, "no picture"),
+        (b"GIF89a" + b"\x00" * 100, "a GIF file"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100, "(?s)a HEIC file.*iPhone"),
+        (b"\x00\x00\x00\x1cftypavif" + b"\x00" * 100, "an? AVIF file"),
+        (b"II*\x00" + b"\x00" * 100, "a TIFF file"),
+        (b"%PDF-1.7\n" + b"\x00" * 100, "a PDF file"),
     ],
 )
 def test_what_is_no_picture_says_why(data: bytes, reason: str) -> None:

@@ -77,13 +77,17 @@ FROM_WORKER: st.SearchStrategy[Message] = st.one_of(
         embeddings=st.lists(st.binary(min_size=512, max_size=512), max_size=3).map(tuple),
         quality=st.lists(SHARE, max_size=3).map(tuple),
         engine=NAME,
-        nearest=st.none() | CANDIDATE,
+        names=st.lists(NAME, max_size=3).map(tuple),
+        refused=st.lists(
+            st.builds(protocol.Refusal, name=NAME, why=NAME, mend=NAME, facts=st.dictionaries(NAME, NAME | NUMBER)),
+            max_size=3,
+        ).map(tuple),
     ),
 )
 FROM_DAEMON: st.SearchStrategy[Message] = st.one_of(
     st.builds(protocol.Welcome, protocol=st.integers(0, 9), settings=NAME),
     st.builds(protocol.Gallery, door=NAME, generation=WHOLE, path=NAME, sha256=NAME),
-    st.builds(protocol.Enrol, request=WHOLE, files=st.lists(NAME, max_size=3).map(tuple), camera=NAME, person=NAME),
+    st.builds(protocol.Enrol, request=WHOLE, files=st.lists(NAME, max_size=3).map(tuple), camera=NAME),
     st.just(protocol.Stop()),
 )
 JSON = st.recursive(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.vision import quality
-from gateway.vision.quality import ENROLMENT, RECOGNITION, Grey, Quality, enrolment_refusal, measure, pose
+from gateway.vision.quality import ENROLMENT, RECOGNITION, Grey, Quality, measure, pose
 
 GOOD = Quality(size=120, sharpness=2.0, yaw=0.0, pitch=0.0, exposure=0.5, contrast=0.15)
 LEVEL = np.array([100 + 40j, 80 + 40j, 20 + 40j, 40 + 40j, 60 + (40 + 60 * 0.74) * 1j])
@@ -36,6 +36,7 @@ def textured() -> Grey:
         ({"exposure": 0.01}, quality.TOO_DARK),
         ({"exposure": 0.99}, quality.TOO_BRIGHT),
         ({"contrast": 0.01}, quality.FLAT),
+        ({"inside": 0.5}, quality.CUT_OFF),
     ],
 )
 def test_each_measure_is_refused_by_its_own_name(change: dict[str, float], reason: str) -> None:
@@ -54,6 +55,7 @@ MEASURES = st.builds(
     st.floats(-2, 2),
     st.floats(0, 1),
     st.floats(0, 0.5),
+    st.floats(0, 1),
 )
 
 
@@ -75,13 +77,7 @@ def test_the_strict_gate_is_stricter_in_everything() -> None:
     assert ENROLMENT.darkest > RECOGNITION.darkest
     assert ENROLMENT.brightest < RECOGNITION.brightest
     assert ENROLMENT.contrast > RECOGNITION.contrast
-
-
-def test_a_reference_picture_has_exactly_one_good_face() -> None:
-    assert enrolment_refusal([]) == quality.NO_FACE
-    assert enrolment_refusal([GOOD, GOOD]) == quality.SEVERAL_FACES
-    assert enrolment_refusal([replace(GOOD, size=40)]) == quality.TOO_SMALL
-    assert enrolment_refusal([GOOD]) == ""
+    assert ENROLMENT.inside > RECOGNITION.inside
 
 
 @pytest.mark.parametrize("direction", ["both", "across", "down", "diagonal", "other diagonal"])

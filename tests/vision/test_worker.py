@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gateway.config import schema
 from gateway.vision import gallery, process, protocol
 from gateway.vision.engine import Embedded, Frame
-from gateway.vision.enrolment import Enroller
+from gateway.vision.enrolment import ANOTHER, SEEN, UNDECIDED, Enroller
 from gateway.vision.link import WAITING, Finished, Link, Outbox
 from gateway.vision.observe import Galleries, Health, Observer
 from gateway.vision.protocol import (
@@ -330,19 +330,41 @@ def test_missing_models_are_an_exit_of_their_own(tmp_path: Path) -> None:
     assert "no models" in done.stderr
 
 
-def test_an_enrolment_of_two_people_keeps_the_first(tmp_path: Path) -> None:
+async def no_frames() -> AsyncIterator[Frame]:
+    for frame in list[Frame]():
+        yield frame
+
+
+def enrol(folder: Path, **colours: tuple[int, int, int]) -> Enrolled:
+    """The answer to pictures of these colours."""
     made = double.computing()
-    enroller = Enroller(made.engine, made.refusal, made.load_picture, lambda _vector, _person: None)
-    for name, colour in (("a", RED), ("b", BLUE), ("c", RED)):
-        put(tmp_path, name, scene((colour, 200, 150)))
+    for name, colour in colours.items():
+        put(folder, name, scene((colour, 200, 150)))
+    request = Enrol(request=1, files=tuple(str(folder / f"{name}.png") for name in colours))
+    return asyncio.run(Enroller(made.engine, made.refusal, made.load_picture).answer(request, no_frames()))
 
-    async def nothing() -> AsyncIterator[Frame]:
-        for frame in list[Frame]():
-            yield frame
 
-    request = Enrol(request=1, files=tuple(str(tmp_path / f"{name}.png") for name in "abc"))
-    answer = asyncio.run(enroller.answer(request, nothing()))
-    assert answer.names == ("b.png",)
-    assert len(answer.embeddings) == 2
-    camera = asyncio.run(enroller.answer(Enrol(request=2, camera="porch"), nothing()))
-    assert camera.refused == ("the camera gave no picture",)
+def test_an_enrolment_keeps_the_person_whom_most_pictures_show(tmp_path: Path) -> None:
+    reddish = (60, 40, 220)
+    answer = enrol(tmp_path, a=BLUE, b=RED, c=reddish)
+    assert answer.names == ("b.png", "c.png")
+    assert [(refused.name, refused.why) for refused in answer.refused] == [("a.png", ANOTHER)]
+
+
+def test_of_two_people_in_equal_number_nobody_is_enrolled(tmp_path: Path) -> None:
+    answer = enrol(tmp_path, a=BLUE, b=RED)
+    assert answer.embeddings == ()
+    assert [refused.why for refused in answer.refused] == [UNDECIDED, UNDECIDED]
+
+
+def test_a_picture_given_twice_counts_once(tmp_path: Path) -> None:
+    answer = enrol(tmp_path, a=RED, b=RED)
+    assert answer.names == ("a.png",)
+    assert [(refused.name, refused.why) for refused in answer.refused] == [("b.png", SEEN)]
+
+
+def test_a_camera_without_a_picture_is_told(tmp_path: Path) -> None:
+    made = double.computing()
+    asked = Enroller(made.engine, made.refusal, made.load_picture).answer(Enrol(request=2, camera="porch"), no_frames())
+    (refused,) = asyncio.run(asked).refused
+    assert (refused.name, refused.why) == ("porch", "the camera gave no picture")

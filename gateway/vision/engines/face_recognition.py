@@ -50,7 +50,7 @@ class FaceRecognitionEngine:
         (vector,) = self._package.face_encodings(rgb, [place])
         (shape,) = self._package.api._raw_face_landmarks(rgb, [place], model="small")
         points = np.array([complex(part.x, part.y) for part in shape.parts()])
-        return Embedded(np.asarray(vector, np.float32), quality(chip(frame, points), points))
+        return Embedded(np.asarray(vector, np.float32), quality(chip(frame, points), points, frame, face))
 
 
 def load_package() -> ModuleType:

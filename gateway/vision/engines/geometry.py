@@ -84,6 +84,21 @@ def chip(frame: Frame, points: Complexes) -> Frame:
     return window(frame, Similarity(step, centre - step * middle), SIDE)
 
 
+_FACE = (np.linspace(30, 120, 16)[None] + 1j * np.linspace(25, 135, 16)[:, None]).ravel()  # of the chip
+
+
+def inside(turned: Similarity, shape: tuple[int, ...]) -> float:
+    """The share of a face that lies in a frame of this shape; `turned` takes the chip to the frame."""
+    places = turned.turn * _FACE + turned.shift
+    across, down = places.real, places.imag
+    return float(((across >= 0) & (across <= shape[1] - 1) & (down >= 0) & (down <= shape[0] - 1)).mean())
+
+
+def misfit(turned: Similarity, found: Complexes, canonical: Complexes) -> float:
+    """How far a detector's points lie from where they belong in a chip that was cut by better points."""
+    return float(np.abs((found - turned.shift) / turned.turn - canonical).mean())
+
+
 def _around(frame: Frame, centre: complex, size: float) -> tuple[Frame, complex]:
     """The part of the frame that a turned square of `size` may touch, and its corner."""
     height, width = frame.shape[:2]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from gateway.vision.engine import DLIB_SPACE, Embedded, Face, Frame
-from gateway.vision.engines.geometry import CHIP, Complexes, chip, fit
+from gateway.vision.engines.geometry import CHIP, Complexes, chip, complexes, fit, inside, misfit
 from gateway.vision.engines.landmark import BOX_SIDE, Landmarks
 from gateway.vision.engines.resnet import Resnet
 from gateway.vision.quality import Quality, measure
@@ -57,14 +57,17 @@ class OnnxEngine:
         points = self._landmarks.refine(frame, face)
         cut = chip(frame, points)
         vector = self._resnet.embed_both(cut) if self._mirrored else self._resnet.embed(cut)
-        return Embedded(vector, quality(cut, points))
+        return Embedded(vector, quality(cut, points, frame, face))
 
 
 def _largest_first(faces: list[Face]) -> list[Face]:
     return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
-def quality(cut: Frame, points: Complexes) -> Quality:
+def quality(cut: Frame, points: Complexes, frame: Frame, face: Face) -> Quality:
     """The measures of a chip that was cut by these points."""
-    width = BOX_SIDE * abs(fit(CHIP, points).turn)
-    return measure(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY).astype(np.float32), points, width)
+    turned, off = fit(CHIP, points), 0.0
+    if face.points is not None and face.canonical is not None:
+        off = misfit(turned, complexes(face.points), complexes(face.canonical))
+    grey = cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    return measure(grey, points, BOX_SIDE * abs(turned.turn), inside=inside(turned, frame.shape), misfit=off)
