@@ -191,6 +191,7 @@ class Daemon:
                 self.clock,
                 lambda: EMPTY if self._services is None else self._services.plates(),
                 orders.get(name, LaneMode.NORMAL),
+                lambda person: None if self._services is None else self._services.owner(person),
             )
         self.lane_answers = Lanes(self.lanes, path, self.clock)
         for name, lane in self.lanes.items():

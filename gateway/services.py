@@ -7,6 +7,7 @@ first, the journal's files last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from functools import partial
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway.command import Actor, Role
 from gateway.commands import Commands
 from gateway.config import last_good
 from gateway.config.service import ConfigService
 from gateway.control.server import ControlServer
+from gateway.directory.people import People
 from gateway.directory.service import DirectoryService
+from gateway.directory.snapshot import PersonRights
 from gateway.directory.store import Directory
-from gateway.errors import LoumenError
+from gateway.errors import LoumenError, RegisterDown
 from gateway.galleries import keep_galleries
 from gateway.identity import Box
 from gateway.journal.commands import JournalService
@@ -38,6 +42,7 @@ from gateway.vision.protocol import Candidates
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
+    from gateway.lanes.plate_answers import Plates
     from gateway.lanes.register import Register
     from gateway.lanes.store import RegisterStore
     from gateway.metering.service import Metering
@@ -56,7 +61,7 @@ class Services:
         config, clock = daemon.config, daemon.clock
         self._daemon = daemon
         self.problems: dict[str, LoumenError] = {}
-        self._journal_open = asyncio.Event()
+        self._journal_open, self._directory_open = asyncio.Event(), asyncio.Event()
         self.box = self._identity(daemon.state, config.box.name)
         self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
         self.measurements = Measurements(daemon.state / "measurements.db", clock)
@@ -136,6 +141,12 @@ class Services:
         return RegisterStore(daemon.state, daemon.clock, self.journal.note)
 
     def plates(self) -> Register:
+    def owner(self, person: str) -> PersonRights | None:
+        """What the directory says of a vehicle's owner; None where it does not know her."""
+        if person in self.directory.keys.forgotten:
+            return PersonRights(person, active=False, valid_from=None, valid_until=None, doors=frozenset())
+        return self.directory.snapshot.person(person)
+
         """The register of plates at this moment."""
         assert self.register is not None  # asked by lanes only
         return self.register.register
@@ -166,13 +177,22 @@ class Services:
         daemon, config = self._daemon, self._daemon.config
         assert daemon.lane_answers is not None
         self.commands.declare(daemon.lane_answers.handlers())
-        plates = Plates(register, config.lane, daemon.clock, config.site.timezone, self.journal.note)
+        people = People(self.directory).find_each
+        plates = Plates(register, config.lane, daemon.clock, config.site.timezone, self.journal.note, people)
         self.commands.declare(plates.handlers())
-        daemon.supervise("register", register.run)
+        self.directory.before_forgetting = plates.forget
+        daemon.supervise("register", partial(self._keep_register, register, plates))
         if self.plate_vision is not None:
             daemon.supervise("plates", self.plate_vision.run)
 
     # --- meters
+    async def _keep_register(self, register: RegisterStore, plates: Plates) -> None:
+        await register.start()
+        await self._directory_open.wait()
+        with contextlib.suppress(RegisterDown):  # told by the register; none of these plates opens, see `owner`
+            await plates.forget(self.directory.keys.forgotten, Actor("box", Role.ADMINISTRATOR, "box"))
+        await register.keep()
+
 
     def _metering(self) -> Metering | None:
         """Only where a meter or a bus is configured: a box of doors alone does not pay for it."""
@@ -253,6 +273,7 @@ class Services:
     async def _control(self) -> None:
         daemon = self._daemon
         path = Path(daemon.config.control.socket or daemon.run_dir / "loumen.sock")
+        self._directory_open.set()
         server = ControlServer(
             path,
             self.commands,

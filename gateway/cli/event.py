@@ -202,6 +202,12 @@ def _source(shell: Shell) -> _Daemon | _File:
     return _File(state)
 
 
+def latest(shell: Shell, beginning: str, count: int) -> list[dict[str, Any]]:
+    """Of the `count` newest events those whose type begins so. Raises DaemonUnreachable."""
+    with _source(shell) as source:
+        return list(_wanted(source.rows(source.before_newest(count)), beginning))
+
+
 def _back(position: str, count: int) -> str:
     """`count` events before a position, within its epoch."""
     epoch, _slash, seq = position.partition("/")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.cli import simulate
 from gateway.cli.shell import Shell
 from gateway.cli.status import lane_line
 from gateway.cli.words import ARMS, LANE_MODES, SENSED_ARM, UNDER, say_whys
@@ -18,6 +19,7 @@ from gateway.locale import _, tell
 def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verbs.add_parser("list", help=N_("all lanes"))
+    simulate.add(verbs.add_parser("simulate", help=N_("play what a lane would do, without a daemon or a line")))
     for verb, text in (
         ("show", N_("one lane in full")),
         ("raise", N_("raise the arm once, as a grant does")),
@@ -31,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
-    return {"list": _list, "show": _show}.get(arguments.verb, _order)(arguments, shell)
+    return {"list": _list, "show": _show, "simulate": simulate.run}.get(arguments.verb, _order)(arguments, shell)
 
 
 def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
@@ -67,6 +69,8 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
 
     def human() -> None:
         shell.say(f"{line.part}: {line.text}")
+        if lane.why:
+            shell.say(f"  {tell(lane.why, lane.why_facts)}")
         for name, value in facts:
             shell.say(f"  {_(name)}: {value}")
         say_whys(lane.whys, shell.say)

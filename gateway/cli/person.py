@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.cli.consent import add_consent_options, consent_fields
 from gateway.cli.shell import Shell
-from gateway.errors import BadRequest, N_
+from gateway.errors import BadRequest, N_, NotFound
+from gateway.lanes.plates import shown
 from gateway.locale import _, tell
 
 PIECE: Final = 192 * 1024  # of a bundle, a request
@@ -160,8 +161,18 @@ def _doors(doors: list[str]) -> str:
 
 def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     document = shell.client().command("person.show", {"person": arguments.person})
+    document["plates"] = _plates(document["person"]["id"], shell)
     shell.out(document, lambda: _tell_person(document, shell))
     return shell.done()
+
+
+def _plates(person: str, shell: Shell) -> list[str]:
+    """Her plates; none on a box without lanes, which does not know the question."""
+    try:
+        page = shell.client().command("plate.list", {"person": person})
+    except NotFound:
+        return []
+    return [one["plate"] for one in page["plates"]]
 
 
 def _tell_person(document: dict[str, Any], shell: Shell) -> None:
@@ -177,6 +188,7 @@ def _tell_person(document: dict[str, Any], shell: Shell) -> None:
         (N_("child under 14"), _(N_("yes")) if person["under_14"] else ""),
         (N_("origin"), f"{person['origin']}, {person['version']}"),
         (N_("faces"), len(document["faces"])),
+        (N_("plates"), ", ".join(map(shown, document.get("plates", ())))),
     ):
         if value not in {None, ""}:
             shell.say(f"  {_(label)}: {value}")
@@ -191,15 +203,21 @@ def _tell_person(document: dict[str, Any], shell: Shell) -> None:
 def _forget(arguments: argparse.Namespace, shell: Shell) -> int:
     document = shell.client().command("person.show", {"person": arguments.person})
     person = document["person"]
+    plates = _plates(person["id"], shell)
     shell.confirm(
-        N_("Forget {name} ({id}) for ever, with {faces} faces? No copy and no backup brings the record back."),
+        N_(
+            "Forget {name} ({id}) for ever, with {faces} faces and {plates} plates? "
+            "No copy and no backup brings the record back."
+        ),
         name=person["name"] or "?",
         id=person["id"][:8],
         faces=len(document["faces"]),
+        plates=len(plates),
     )
     done = shell.client().command("person.forget", {"person": person["id"]}, time_out=60.0)
     shell.out(
-        done, lambda: tell(N_("{id} is forgotten: key, record and faces are destroyed"), {"id": person["id"][:8]})
+        done,
+        lambda: tell(N_("{id} is forgotten: key, record, faces and plates are destroyed"), {"id": person["id"][:8]}),
     )
     return shell.done()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,24 @@ def add(parser: argparse.ArgumentParser) -> None:
     one = verbs.add_parser("add", help=N_("put a plate on the register, or give it new rights"))
     one.add_argument("plate", help=N_("as on the car: 粤B·12345"))
     one.add_argument("--lane", action="append", default=[], metavar="LANE", help=N_("this lane; every lane without it"))
+    whose = one.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--person",
+        default=None,
+        metavar="PERSON",
+        help=N_("whose it is: an id, the beginning of one, or the whole name"),
+    )
+    whose.add_argument("--nobody", action="store_true", help=N_("nobody's any more: a firm's, the property office's"))
     one.add_argument("--from", dest="begin", default="", metavar="DATE", help=N_("valid from this day"))
     one.add_argument("--until", dest="end", default="", metavar="DATE", help=N_("valid until the end of this day"))
     one.add_argument("--suspended", action="store_true", help=N_("on the register, and may not pass"))
     one = verbs.add_parser("list", help=N_("the plates on the register"))
     one.add_argument("--find", default="", metavar="TEXT", help=N_("only plates with this in them"))
+    one.add_argument("--person", default="", metavar="PERSON", help=N_("only this person's"))
     one = verbs.add_parser("import", help=N_("take over a list in CSV (UTF-8 or GBK), all of it or nothing"))
-    one.add_argument("file", type=Path, help=N_("with a column 'plate' (车牌); 'lanes', 'from', 'until' if need be"))
+    one.add_argument(
+        "file", type=Path, help=N_("with a column 'plate' (车牌); 'lanes', 'person', 'from', 'until' if need be")
+    )
     one.add_argument(
         "--replace", action="store_true", help=N_("remove what an earlier list brought and this one does not name")
     )
@@ -52,6 +64,8 @@ def _add(arguments: argparse.Namespace, shell: Shell) -> int:
         "valid_until": arguments.end or None,
         "active": not arguments.suspended,
     }
+    if arguments.nobody or arguments.person is not None:
+        fields["person"] = arguments.person or ""
     document = shell.client().command("plate.add", fields)
     facts = {"plate": shown(document["plate"]), "vehicle": document["id"]}
     shell.out(document, lambda: tell(N_("{plate} is on the register, as vehicle {vehicle}"), facts))
@@ -62,19 +76,32 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
     plates: list[dict[str, Any]] = []
     after, total = "", 0
     while True:
-        page = shell.client().command("plate.list", {"after": after, "limit": PAGE, "find": arguments.find})
+        page = shell.client().command(
+            "plate.list", {"after": after, "limit": PAGE, "find": arguments.find, "person": arguments.person}
+        )
         plates += page["plates"]
         total, after = page["total"], page["next"]
         if not after:
             break
-    columns = [N_("plate"), N_("vehicle"), N_("lanes"), N_("from"), N_("until"), N_("state"), N_("origin")]
+    columns = [
+        N_("plate"),
+        N_("vehicle"),
+        N_("person"),
+        N_("lanes"),
+        N_("from"),
+        N_("until"),
+        N_("state"),
+        N_("origin"),
+    ]
+    names = _names(shell) if any(one["person"] for one in plates) else {}
     rows = [
         (
             shown(one["plate"]),
             one["id"],
+            names.get(one["person"], one["person"][:8]) or "-",
             _(N_("all")) if "*" in one["lanes"] else ", ".join(one["lanes"]),
-            one["valid_from"] or "-",
-            one["valid_until"] or "-",
+            _day(one["valid_from"]),
+            _day(one["valid_until"], end=True),
             _(N_("valid")) if one["active"] else _(N_("suspended")),
             one["origin"],
         )
@@ -82,6 +109,28 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
     ]
     shell.out({"plates": plates, "total": total}, lambda: shell.table(columns, rows))
     return shell.done()
+
+
+def _day(moment: str | None, *, end: bool = False) -> str:
+    """A limit as people type it: a day, whose end counts, or a moment."""
+    if moment is None:
+        return "-"
+    at = datetime.fromisoformat(moment).astimezone()
+    if (at.hour, at.minute) != (0, 0):
+        return f"{at:%Y-%m-%d %H:%M}"
+    return f"{at - timedelta(days=end):%Y-%m-%d}"
+
+
+def _names(shell: Shell) -> dict[str, str]:
+    """Everybody's name, by id: the register knows ids only."""
+    names: dict[str, str] = {}
+    after = 0
+    while True:
+        page = shell.client().command("person.list", {"after": after})
+        names |= {one["id"]: one["name"] or _(N_("(key lost)")) for one in page["people"]}
+        after = page["next"]
+        if not after:
+            return names
 
 
 def _import(arguments: argparse.Namespace, shell: Shell) -> int:

@@ -67,6 +67,8 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     commanded: str = "unknown"  # "down", "up", "held", "fire", "fault", "unknown"
     sensed: str = "unknown"  # "up", "down", "between", "contradiction", "unknown"
     motion: str = ""  # "down", "rising", "up", "lowering", "lost", "fault"
+    why: str = ""  # message id: why the arm stays where it is
+    why_facts: dict[str, Any] = {}
     under: str = "unknown"  # the arm: "free", "occupied", "unknown"
     mode: str = "normal"
     faults: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class ShowPerson(Command, frozen=True, kw_only=True, tag="person.show"):
 
 
 class ForgetPerson(Command, frozen=True, kw_only=True, tag="person.forget"):
-    """Destroys her key: no copy, no backup and no bundle brings her back."""
+    """Destroys her key: no copy, no backup and no bundle brings her back. Her plates go with her."""
 
     role: ClassVar[Role] = Role.CLERK
     kind: ClassVar[Kind] = Kind.RECORD

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -137,14 +137,26 @@ class People:
                 await asyncio.sleep(0)
             yield page
 
-    async def find(self, given: str) -> str:
-        """The id behind an id, the beginning of one (4 or more digits), or a whole name. Raises NotFound, Refused."""
+    async def find_each(self, given: Collection[str]) -> dict[str, list[str]]:
+        """The ids behind each: an id, the beginning of one (4 or more digits), a whole name. Raises DirectoryDown."""
         people = self._directory.snapshot.people
-        if given in people:
-            return given
-        found = [person for person in people if person.startswith(given)] if len(given) >= 4 else []
-        if not found and given:
-            found = [person.id async for page in self.pages() for _, person in page if person.name == given]
+        found: dict[str, list[str]] = {}
+        for one in given:
+            if one in people:
+                found[one] = [one]
+            else:
+                found[one] = [person for person in people if person.startswith(one)] if len(one) >= 4 else []
+        names = {one for one in given if one and not found[one]}
+        if names:  # one pass over everybody, however many are looked for
+            async for page in self.pages():
+                for _, person in page:
+                    if person.name in names:
+                        found[person.name].append(person.id)
+        return found
+
+    async def find(self, given: str) -> str:
+        """The id behind what was given, see `find_each`. Raises NotFound, Refused, DirectoryDown."""
+        found = (await self.find_each([given]))[given]
         if len(found) > 1:
             raise Refused(
                 N_("'{given}' is not one person but {count}: {ids}"),
@@ -268,6 +280,7 @@ class People:
         asked = list(people)
         gone = [person for person in asked if directory.snapshot.person(person) is not None]
         directory.show([PersonRights(person, False, None, None, frozenset()) for person in gone])
+        await directory.before_forgetting(asked, actor)
         now = stamp(directory.wall()) or ""
         for start in range(0, len(asked), BATCH):
             batch = asked[start : start + BATCH]

@@ -17,13 +17,14 @@ import asyncio
 import functools
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.clock import Clock
+from gateway.command import Actor
 from gateway.directory import copies, keyring, opening, revoked, starting
 from gateway.directory.database import Database, Step
 from gateway.directory.keyring import Keyring
@@ -40,7 +41,14 @@ T = TypeVar("T")
 COPY_EVERY = 3600.0
 COPIED_A_DAY = 25_000_000  # bytes that copies may write: from 1 MB on they are made less often than hourly
 LOOK_AT_DATES_EVERY = 60.0
+START_WITHIN = 8.0  # seconds that a command waits for the files to be opened; who asked waits 10
+DISK = N_("look at the disk: 'loumen doctor disk database'; what is known goes on opening doors")
+Leaving = Callable[[Collection[str], Actor], Awaitable[None]]
 log = logging.getLogger("loumen.directory")
+
+
+async def _nothing_of_theirs(_people: Collection[str], _actor: Actor) -> None:
+    """On a box whose capabilities hold nothing of a person."""
 
 
 class Directory:
@@ -51,7 +59,8 @@ class Directory:
         self.snapshot: Snapshot = EMPTY
         self.writing = asyncio.Lock()  # one change at a time, from its first look to its last row
         self.forgotten_externals: set[str] = set()
-        self._changed = asyncio.Event()
+        self.before_forgetting: Leaving = _nothing_of_theirs  # what else holds something of these people lets it go
+        self._changed, self._started = asyncio.Event(), asyncio.Event()
         self._database: Database | None = None
         self._keys = Keyring(self.keys_folder / keyring.FILE, None)
         self._log = revoked.Writer(folder / revoked.FILE, 0)

@@ -70,7 +70,7 @@ class Lanes:
             )
         at, reading = lane.last_read
         now = self._clock.now()
-        decision = may_pass_by_plate(lane.register(), reading, command.lane, now)
+        decision = may_pass_by_plate(lane.register(), reading, command.lane, now, lane.owners)
         return c.ReadResult(
             lane=command.lane,
             plate=reading.best,

@@ -10,6 +10,7 @@ from gateway.command import Command, Kind, Role
 from gateway.lanes.register import EVERY_LANE, Vehicle
 from gateway.lines import Why
 
+PersonText = Annotated[str, msgspec.Meta(max_length=200)]
 MOST_BYTES = 4 * 1024 * 1024  # of a list of plates; 50,000 lines have less
 
 
@@ -50,24 +51,29 @@ class ReleaseLane(Command, frozen=True, kw_only=True, tag="lane.release", forbid
 
 
 class AddPlate(Command, frozen=True, kw_only=True, tag="plate.add", forbid_unknown_fields=True):
-    """Put a plate on the register, or give it new rights. Dates are ISO; a bare date means that whole day."""
+    """Put a plate on the register, or give it new rights. Dates are ISO; a bare date means that whole day.
+
+    `person`: whose it is, by her id, the beginning of one, or her whole name; empty: nobody's; absent: as before.
+    """
 
     role: ClassVar[Role] = Role.CLERK
     kind: ClassVar[Kind] = Kind.RECORD
     plate: str
     lanes: tuple[str, ...] = (EVERY_LANE,)
+    person: PersonText | msgspec.UnsetType = msgspec.UNSET
     valid_from: str | None = None
     valid_until: str | None = None
     active: bool = True
 
 
 class ListPlates(Command, frozen=True, kw_only=True, tag="plate.list", forbid_unknown_fields=True):
-    """By plate; `after` is the last plate of the page before."""
+    """By plate; `after` is the last plate of the page before. `person`: only hers."""
 
     role: ClassVar[Role] = Role.CLERK
     after: str = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
     find: str = ""
+    person: PersonText = ""
 
 
 class RemovePlate(Command, frozen=True, kw_only=True, tag="plate.remove", forbid_unknown_fields=True):
@@ -81,7 +87,8 @@ class RemovePlate(Command, frozen=True, kw_only=True, tag="plate.remove", forbid
 class ImportPlates(Command, frozen=True, kw_only=True, tag="plate.import", forbid_unknown_fields=True):
     """Take over a list, the whole of it or nothing: CSV in UTF-8 or GBK with a column 'plate' (or 车牌).
 
-    `replace`: plates that a list brought before and this one does not name are removed.
+    A column 'person' (or 住户) says whose each is. `replace`: plates that a list brought before and this one does
+    not name are removed.
     """
 
     role: ClassVar[Role] = Role.CLERK
@@ -108,6 +115,8 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     motion: str  # "down", "rising", "up", "lowering", "lost", "fault"
     under: str  # the arm: "free", "occupied", "unknown"
     mode: str
+    why: str  # a message id: why the arm stays where it is, and what comes next; empty when it is down
+    why_facts: dict[str, str]
     faults: tuple[str, ...]  # lines
     whys: dict[str, Why]  # line at fault -> why
     troubles: tuple[str, ...]  # "loop_stuck", "photocell_blind", "button_restless", "limits", "late", ...

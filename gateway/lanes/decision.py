@@ -1,11 +1,19 @@
 """May the vehicle with this reading pass this lane now? A question, not a history: a function over the register.
 
 Pure. The answer always has a reason, as a stable code and in words.
+
+A vehicle that belongs to somebody passes while its owner may: who is suspended, forgotten or beyond her validity
+loses the lane with the doors. An owner whom the directory does not know (it was damaged, or is not open yet) is no
+reason to refuse: then the vehicle's own rights decide. Who was forgotten takes her plates along, see
+`plate_answers.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from gateway.clock import Now
 from gateway.errors import N_
@@ -23,7 +31,29 @@ REASONS = {
     "other_lane": N_("the vehicle may not pass this lane"),
     "not_yet": N_("the vehicle's validity has not begun"),
     "expired": N_("the vehicle's validity has ended"),
+    "owner_inactive": N_("the vehicle's owner is suspended or forgotten"),
+    "owner_not_yet": N_("the validity of the vehicle's owner has not begun"),
+    "owner_expired": N_("the validity of the vehicle's owner has ended"),
 }
+
+
+class Owner(Protocol):
+    """What the directory says of a person who has a vehicle."""
+
+    @property
+    def active(self) -> bool: ...
+    @property
+    def valid_from(self) -> datetime | None: ...
+    @property
+    def valid_until(self) -> datetime | None: ...
+
+
+#: The owner by her id; None where the directory does not know her.
+Owners = Callable[[str], Owner | None]
+
+
+def unowned(_person: str) -> None:
+    """The `Owners` of a directory that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +71,26 @@ class Decision:
         return REASONS[self.code]
 
 
-def may_pass(vehicle: Vehicle, lane: str, now: Now) -> Decision:
+def may_pass(vehicle: Vehicle, lane: str, now: Now, owner: Owner | None = None) -> Decision:
     """Whether a vehicle on the register may pass `lane` at `now`. Dates are not judged by a clock without trust."""
     if not vehicle.active:
         return Decision(False, "inactive", vehicle)
+    if owner is not None and not owner.active:
+        return Decision(False, "owner_inactive", vehicle)
     if lane not in vehicle.lanes and EVERY_LANE not in vehicle.lanes:
         return Decision(False, "other_lane", vehicle)
-    if (vehicle.valid_from or vehicle.valid_until) and not now.trusted:
+    bound = [(vehicle, "")] if owner is None else [(vehicle, ""), (owner, "owner_")]
+    if not now.trusted and any(whose.valid_from or whose.valid_until for whose, _ in bound):
         return Decision(True, "ok_clock", vehicle)
-    if vehicle.valid_from is not None and now.wall < vehicle.valid_from:
-        return Decision(False, "not_yet", vehicle)
-    if vehicle.valid_until is not None and now.wall >= vehicle.valid_until:
-        return Decision(False, "expired", vehicle)
+    for whose, prefix in bound:
+        if whose.valid_from is not None and now.wall < whose.valid_from:
+            return Decision(False, f"{prefix}not_yet", vehicle)
+        if whose.valid_until is not None and now.wall >= whose.valid_until:
+            return Decision(False, f"{prefix}expired", vehicle)
     return Decision(True, "ok", vehicle)
 
 
-def may_pass_by_plate(register: Register, reading: Reading, lane: str, now: Now) -> Decision:
+def may_pass_by_plate(register: Register, reading: Reading, lane: str, now: Now, owners: Owners = unowned) -> Decision:
     """Whether what was read opens `lane`: enough frames agree, a registered plate is meant, and it may pass."""
     if not reading.agreed:
         return Decision(False, "few_frames")
@@ -64,5 +98,5 @@ def may_pass_by_plate(register: Register, reading: Reading, lane: str, now: Now)
     vehicle = None if meant is None else register.get(meant.plate)
     if meant is None or vehicle is None:
         return Decision(False, "unknown" if reading.confident else "unsure")
-    decided = may_pass(vehicle, lane, now)
+    decided = may_pass(vehicle, lane, now, owners(vehicle.person) if vehicle.person else None)
     return Decision(decided.granted, decided.code, vehicle, meant.how)

@@ -17,6 +17,7 @@ class LaneRaised(Event, frozen=True, kw_only=True, tag="lane.raised.v1"):
     by: By
     prolonged: bool = False
     vehicle: str = ""
+    person: str = ""  # whose vehicle it is, where it is somebody's
     actor: str = ""
     command_id: str = ""
     reason: str = ""
@@ -36,6 +37,7 @@ class LaneRefused(Event, frozen=True, kw_only=True, tag="lane.refused.v1"):
     by: By
     code: str
     vehicle: str = ""
+    person: str = ""
     actor: str = ""
     command_id: str = ""
     log_p: float | None = None
@@ -156,6 +158,7 @@ class VehicleAdded(Event, frozen=True, kw_only=True, tag="vehicle.added.v1"):
     vehicle: str
     version: int
     origin: str
+    person: str = ""  # whose it is
     actor: str = ""
     command_id: str = ""
 

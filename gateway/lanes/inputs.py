@@ -8,7 +8,9 @@ import msgspec
 
 from gateway import wire
 from gateway.config import schema
+from gateway.lanes.rules.arm import Settings
 from gateway.lanes.rules.inputs import Beam, Button, Fire, Given, LimitDown, LimitUp, LineFault, Loop
+from gateway.lanes.rules.start import Fitted
 from gateway.lines import Lines
 from gateway.wire import Meaning
 
@@ -53,6 +55,17 @@ def fitted(config: schema.Lane) -> dict[str, schema.Input]:
         "button": config.button,
     }
     return {name: conf for name, conf in inputs.items() if conf is not None}
+
+
+def built(config: schema.Lane) -> Fitted:
+    """How the lane is built, as its rules need to know it."""
+    arm = Settings(
+        travel=config.arm.travel,
+        close_after=config.close_after,
+        stay_open=config.stay_open,
+        limits=config.arm.limit_up is not None and config.arm.limit_down is not None,
+    )
+    return Fitted(arm, config.stuck_after, loop=config.loop is not None, beam=config.photocell is not None)
 
 
 def _protective(conf: schema.Input | None) -> schema.Input | None:

@@ -1,7 +1,7 @@
 """A list of plates as a property office keeps it: CSV out of a spreadsheet, in UTF-8 or GBK, with dirt in it.
 
-    plate,lanes,from,until          车牌,车道,起,止
-    粤B·12345,,2026-01-01,          粤b12345,,,2026-12-31
+    plate,lanes,from,until          车牌,车道,住户,起,止
+    粤B·12345,,2026-01-01,          粤b12345,,林晓,,2026-12-31
 
 Every line that is wrong is told with its number, its reason and its mend; whoever imports takes all or nothing. The
 daemon parses in a child (`python -m gateway.lanes.listing`), which steps back and is bounded: a hostile file may cost
@@ -28,12 +28,13 @@ from gateway.lanes import plates
 from gateway.lanes.commands import RowError
 from gateway.lanes.register import EVERY_LANE
 
-MOST_ROWS, MOST_ERRORS, MOST_FIELD = 50_000, 100, 4096
+MOST_ROWS, MOST_ERRORS, MOST_FIELD, MOST_PERSON = 50_000, 100, 4096, 200
 MOST_MEMORY, MOST_SECONDS = 512 * 1024 * 1024, 60
 #: Column -> the names it goes by, in normal form.
 COLUMNS = {
     "plate": ("plate", "车牌", "车牌号", "车牌号码", "号牌", "号牌号码"),
     "lanes": ("lanes", "lane", "车道", "通道"),
+    "person": ("person", "住户", "人员"),  # an id or a whole name of the directory; 业主 is often nobody enrolled
     "from": ("from", "valid_from", "起", "开始", "开始日期", "生效日期"),
     "until": ("until", "valid_until", "止", "结束", "结束日期", "到期日期", "有效期至"),
 }
@@ -46,6 +47,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     plate: str
     lanes: tuple[str, ...] = (EVERY_LANE,)
+    person: str | None = None  # as written; None: the list does not say
     valid_from: str | None = None
     valid_until: str | None = None
 
@@ -160,6 +162,7 @@ def _row(line: int, given: dict[str, str], zone: ZoneInfo, known: tuple[str, ...
         line=line,
         plate=plate,
         lanes=lanes or (EVERY_LANE,),
+        person=None if "person" not in given else given["person"][:MOST_PERSON],
         valid_from=None if begin is None else begin.isoformat(),
         valid_until=None if end is None else end.isoformat(),
     )

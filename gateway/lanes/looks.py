@@ -11,9 +11,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from gateway.clock import Now
-from gateway.lanes.decision import may_pass_by_plate
+from gateway.lanes.decision import Owners, may_pass_by_plate, unowned
 from gateway.lanes.plates import Reading
-from gateway.lanes.register import Register
+from gateway.lanes.register import Register, Vehicle
 from gateway.lanes.rules.inputs import Grant, Refusal
 
 STALE = 3.0  # seconds; an older reading is not of the car that stands there now
@@ -32,8 +32,8 @@ class _Track:
 class Looks:
     """One lane's memory of what it has judged."""
 
-    def __init__(self, lane: str) -> None:
-        self._lane = lane
+    def __init__(self, lane: str, owners: Owners = unowned) -> None:
+        self._lane, self._owners = lane, owners
         self._tracks: OrderedDict[int, _Track] = OrderedDict()
         self._granted: OrderedDict[str, float] = OrderedDict()
 
@@ -42,16 +42,17 @@ class Looks:
         if abs(now.mono - at) > STALE:
             return None
         known = self._track(track)
-        decision = may_pass_by_plate(register, reading, self._lane, now)
+        decision = may_pass_by_plate(register, reading, self._lane, now, self._owners)
         if decision.granted and decision.vehicle is not None:
             known.done, known.waiting = True, None
-            return self._grant(decision.vehicle.id, decision.how, reading, track, now)
+            return self._grant(decision.vehicle, decision.how, reading, track, now)
         if known.done or decision.code == "few_frames":
             return None
         refusal = Refusal(
             by="plate",
             code=decision.code,
             vehicle=decision.vehicle.id if decision.vehicle else "",
+            person=decision.vehicle.person if decision.vehicle else "",
             log_p=_finite(reading.log_p),
             votes=reading.votes,
             frames=reading.frames,
@@ -75,16 +76,17 @@ class Looks:
             track.done = True
         return [track.waiting for track in due if track.waiting is not None]
 
-    def _grant(self, vehicle: str, how: str, reading: Reading, track: int, now: Now) -> Grant | None:
-        if now.mono - self._granted.get(vehicle, float("-inf")) < REPEAT:
+    def _grant(self, vehicle: Vehicle, how: str, reading: Reading, track: int, now: Now) -> Grant | None:
+        if now.mono - self._granted.get(vehicle.id, float("-inf")) < REPEAT:
             return None
-        self._granted[vehicle] = now.mono
-        self._granted.move_to_end(vehicle)
+        self._granted[vehicle.id] = now.mono
+        self._granted.move_to_end(vehicle.id)
         if len(self._granted) > TRACKS:
             self._granted.popitem(last=False)
         return Grant(
             by="plate",
-            vehicle=vehicle,
+            vehicle=vehicle.id,
+            person=vehicle.person,
             how=how,
             log_p=_finite(reading.log_p),
             votes=reading.votes,

@@ -1,11 +1,15 @@
-"""Answers the commands of the register of plates."""
+"""Answers the commands of the register of plates.
+
+A plate may belong to a person of the directory. Lanes do not know the directory: who is meant is asked through
+`people`, and the directory calls `forget` before it forgets somebody, so that nobody's plate outlives her.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -22,16 +26,28 @@ from gateway.lanes.register import EVERY_LANE, Vehicle
 from gateway.lanes.store import RegisterStore
 
 PARSE_WITHIN = 60.0  # seconds
+#: What was given (an id, the beginning of one, a whole name) -> the ids that it may mean.
+People = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[str]]]]
+NOBODY = N_("there is no person '{given}'")
+NOBODY_MEND = N_("see 'loumen person list'")
+SEVERAL = N_("'{given}' is not one person but {count}: {ids}")
+SEVERAL_MEND = N_("give the id, or enough of its beginning")
 
 
 class Plates:
     """The register's handlers. `lanes`: the names of this box's lanes."""
 
     def __init__(
-        self, store: RegisterStore, lanes: Collection[str], clock: Clock, zone: str, note: Callable[[Event], None]
+        self,
+        store: RegisterStore,
+        lanes: Collection[str],
+        clock: Clock,
+        zone: str,
+        note: Callable[[Event], None],
+        people: People,
     ) -> None:
         self._store, self._lanes, self._clock, self._note = store, tuple(lanes), clock, note
-        self._zone = zone
+        self._zone, self._people = zone, people
         self._importing = asyncio.Lock()
 
     def handlers(self) -> dict[type[Command], Handler]:
@@ -53,7 +69,9 @@ class Plates:
         begin, end = begin_of(command.valid_from or "", zone), end_of(command.valid_until or "", zone)
         if begin is not None and end is not None and begin >= end:
             raise BadRequest(N_("the validity ends before it begins"), mend=N_("exchange the dates"))
-        wanted = self._vehicle(plate, command.lanes or (EVERY_LANE,), begin, end, "box", active=command.active)
+        person = None if command.person is msgspec.UNSET else await self._person(command.person)
+        lanes = command.lanes or (EVERY_LANE,)
+        wanted = self._vehicle(plate, lanes, begin, end, "box", person, active=command.active)
         if wanted == self._store.register.get(plate):
             return wanted
         await self._store.change(put=(wanted,))
@@ -62,6 +80,7 @@ class Plates:
                 vehicle=wanted.id,
                 version=wanted.version,
                 origin=wanted.origin,
+                person=wanted.person,
                 actor=actor.id,
                 command_id=actor.command_id,
             )
@@ -71,8 +90,9 @@ class Plates:
     async def list_all(self, command: c.ListPlates, _actor: Actor) -> c.PlatePage:
         register = self._store.register
         wanted = plates.normal(command.find)
+        theirs = register if not command.person else register.of([await self._person(command.person)])
         found = sorted(
-            (known for known in register if wanted in known.plate and known.plate > command.after),
+            (known for known in theirs if wanted in known.plate and known.plate > command.after),
             key=lambda known: known.plate,
         )
         page = tuple(found[: command.limit])
@@ -94,20 +114,27 @@ class Plates:
             found = await self._parsed(command.content)
             if found.errors:
                 return c.ImportResult(encoding=found.encoding, errors=found.errors, more_errors=found.more_errors)
+            named = await self._people({row.person for row in found.rows if row.person})
+            if errors := [error for row in found.rows if (error := _not_one(row, named)) is not None]:
+                most = listing.MOST_ERRORS
+                return c.ImportResult(
+                    encoding=found.encoding, errors=tuple(errors[:most]), more_errors=max(0, len(errors) - most)
+                )
             register = self._store.register
             put, added, same = [], 0, 0
             for row in found.rows:
+                person = named[row.person][0] if row.person else row.person
                 vehicle = self._vehicle(
-                    row.plate, row.lanes, _moment(row.valid_from), _moment(row.valid_until), "import"
+                    row.plate, row.lanes, _moment(row.valid_from), _moment(row.valid_until), "import", person
                 )
                 if vehicle == register.get(row.plate):
                     same += 1
                     continue
                 added += vehicle.version == 1
                 put.append(vehicle)
-            named = {row.plate for row in found.rows}
+            listed = {row.plate for row in found.rows}
             gone = (
-                [k.plate for k in register if k.origin == "import" and k.plate not in named] if command.replace else []
+                [k.plate for k in register if k.origin == "import" and k.plate not in listed] if command.replace else []
             )
             result = c.ImportResult(
                 added=added, changed=len(put) - added, removed=len(gone), same=same, encoding=found.encoding
@@ -126,6 +153,26 @@ class Plates:
             )
             return result
 
+    async def forget(self, people: Collection[str], actor: Actor) -> None:
+        """Take the plates of these people off the register, durably. Raises RegisterDown."""
+        theirs = self._store.register.of(frozenset(people))
+        if not theirs:
+            return
+        await self._store.change(gone=[vehicle.plate for vehicle in theirs])
+        for vehicle in theirs:
+            self._note(events.VehicleRemoved(vehicle=vehicle.id, actor=actor.id, command_id=actor.command_id))
+
+    async def _person(self, given: str) -> str:
+        """The id of who is meant; empty for nobody. Raises NotFound, Refused."""
+        if not given:
+            return ""
+        found = (await self._people([given]))[given]
+        if not found:
+            raise NotFound(NOBODY, mend=NOBODY_MEND, given=given[:64])
+        if len(found) > 1:
+            raise Refused(SEVERAL, mend=SEVERAL_MEND, where="", **_several(given, found))
+        return found[0]
+
     def _vehicle(
         self,
         plate: str,
@@ -133,13 +180,22 @@ class Plates:
         begin: datetime | None,
         end: datetime | None,
         origin: str,
+        person: str | None,
         *,
         active: bool = True,
     ) -> Vehicle:
-        """The plate's row as it is to be; the known one itself where nothing would change."""
+        """The plate's row as it is to be; the known one itself where nothing would change. No `person`: as before."""
         known = self._store.register.get(plate)
         at = self._clock.now().wall.isoformat(timespec="seconds")
-        rights = {"lanes": tuple(sorted(set(lanes))), "active": active, "valid_from": begin, "valid_until": end}
+        if person is None:
+            person = "" if known is None else known.person
+        rights = {
+            "lanes": tuple(sorted(set(lanes))),
+            "person": person,
+            "active": active,
+            "valid_from": begin,
+            "valid_until": end,
+        }
         if known is None:
             return Vehicle(id=secrets.token_hex(8), plate=plate, origin=origin, added_at=at, changed_at=at, **rights)  # type: ignore[arg-type]
         if all(getattr(known, name) == value for name, value in rights.items()):
@@ -170,6 +226,19 @@ class Plates:
             return msgspec.msgpack.decode(said, type=listing.Listing)
         except msgspec.DecodeError as error:
             raise BadRequest(N_("the list could not be read"), mend=N_("save it as CSV, in UTF-8 or GBK")) from error
+
+
+def _not_one(row: listing.Row, named: Mapping[str, Sequence[str]]) -> c.RowError | None:
+    """What is wrong with the person of a row."""
+    if not row.person or len(found := named[row.person]) == 1:
+        return None
+    if not found:
+        return c.RowError(line=row.line, what=NOBODY, mend=NOBODY_MEND, facts={"given": row.person[:64]})
+    return c.RowError(line=row.line, what=SEVERAL, mend=SEVERAL_MEND, facts=_several(row.person, found))
+
+
+def _several(given: str, found: Sequence[str]) -> dict[str, str]:
+    return {"given": given[:64], "count": str(len(found)), "ids": ", ".join(person[:8] for person in found[:10])}
 
 
 def _moment(text: str | None) -> datetime | None:

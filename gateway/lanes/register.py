@@ -1,11 +1,12 @@
 """The register of plates at one moment: in memory, immutable, read without a single await. Pure.
 
-Nothing of a person stands here but the plate itself: no name, no home. Events name the random vehicle id.
+Nothing of a person stands here but the plate itself and her random id: no name, no home. Events name the random
+vehicle id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
@@ -20,6 +21,7 @@ class Vehicle(msgspec.Struct, frozen=True, kw_only=True):
     id: str  # random; never used again
     plate: str  # in normal form
     lanes: tuple[str, ...] = (EVERY_LANE,)
+    person: str = ""  # whose it is, an id of the directory; empty: nobody's (a firm's, the property office's)
     active: bool = True
     valid_from: datetime | None = None
     valid_until: datetime | None = None
@@ -52,6 +54,10 @@ class Register:
 
     def by_id(self, vehicle: str) -> Vehicle | None:
         return next((one for one in self if one.id == vehicle), None)
+
+    def of(self, people: Container[str]) -> tuple[Vehicle, ...]:
+        """The vehicles of these people."""
+        return tuple(one for one in self if one.person and one.person in people)
 
     def changed(self, put: Iterable[Vehicle] = (), gone: Iterable[str] = ()) -> Register:
         """The next register: with `put` in their new form and without the plates in `gone`."""

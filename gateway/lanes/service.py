@@ -19,16 +19,18 @@ from gateway.errors import LoumenError
 from gateway.journal.event import Event
 from gateway.lanes import events
 from gateway.lanes.commands import LaneView
-from gateway.lanes.inputs import GUARDS, SOURCES, fitted, wire_of
+from gateway.lanes.decision import Owners, unowned
+from gateway.lanes.inputs import GUARDS, SOURCES, built, fitted, wire_of
 from gateway.lanes.looks import Looks
 from gateway.lanes.outputs import LaneOutputs
 from gateway.lanes.plates import Candidate, Reading
 from gateway.lanes.register import Register
-from gateway.lanes.rules.arm import Motion, Settings
+from gateway.lanes.rules.arm import Motion
 from gateway.lanes.rules.inputs import Effect, Expired, Given, LineFault, Mode, NotClosed, Tick
 from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.sense import Position
-from gateway.lanes.rules.start import Fitted, Sensed, restored
+from gateway.lanes.rules.start import Sensed, restored
+from gateway.lanes.why import why
 from gateway.lanes.words import problems
 from gateway.lines import Lines
 from gateway.machine import Inbox, Machine, UnknownInput, drive
@@ -50,25 +52,17 @@ class LaneService:
         clock: Clock,
         register: Callable[[], Register],
         mode: Mode,
+        owners: Owners = unowned,
     ) -> None:
         self.id, self.config = lane, config
         self._note, self._clock, self.register, self._mode = note, clock, register, mode
         self._lines = lines
+        self.owners = owners
         self._inbox = Inbox[Given](SOURCES)
         self.outputs = LaneOutputs(lane, config, lines, note, self._line_fault, self._clear)
         self._wires = {name: wire_of(lane, name, conf, lines, self.put) for name, conf in fitted(config).items()}
-        self._looks = Looks(lane)
-        self._fitted = Fitted(
-            Settings(
-                travel=config.arm.travel,
-                close_after=config.close_after,
-                stay_open=config.stay_open,
-                limits=config.arm.limit_up is not None and config.arm.limit_down is not None,
-            ),
-            config.stuck_after,
-            loop=config.loop is not None,
-            beam=config.photocell is not None,
-        )
+        self._looks = Looks(lane, owners)
+        self._fitted = built(config)
         self.lane = self._restored(clock.now(), frozenset())
         self.last_turn = clock.now().mono
         self.last_read: tuple[float, Reading] | None = None
@@ -151,6 +145,7 @@ class LaneService:
             commanded = "held"
         else:
             commanded = COMMANDED[lane.arm.motion]
+        reason = why(lane, self._clock.now().mono)
         return LaneView(
             id=self.id,
             name=self.config.name,
@@ -159,6 +154,8 @@ class LaneService:
             motion=lane.arm.motion.name.lower(),
             under=self._under(),
             mode=lane.mode.value,
+            why=reason.text,
+            why_facts=reason.facts,
             faults=tuple(sorted(lane.faults)),
             whys=self._lines.whys(self.id, lane.faults),
             troubles=self._troubles(),

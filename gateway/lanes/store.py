@@ -63,9 +63,8 @@ class RegisterStore:
         self._running: set[asyncio.Task[None]] = set()
         self._copied = -1  # the generation that the copy holds
 
-    async def run(self) -> None:
-        """Open, then copy each hour, until cancelled."""
-        await self.start()
+    async def keep(self) -> None:
+        """Copy each hour, until cancelled."""
         while True:
             await asyncio.sleep(COPY_EVERY)
             async with self._turn:

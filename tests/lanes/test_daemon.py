@@ -114,3 +114,40 @@ def test_a_daemon_that_stops_while_the_arm_falls_raises_it() -> None:
         assert begun
         assert not b.building.level(OPEN)
         assert b.building.level(BEAM)
+
+
+def test_who_moves_out_loses_the_lane() -> None:
+    with box() as b:
+        stage = b.stage
+        stage.start_daemon("box", b.config)
+        anna = stage.ask("person", "add", "Anna", "--home", "1-101")["person"]["id"]
+        stage.ask("person", "add", "Ben")
+        stage.ask("plate", "add", "粤B·12345", "--person", "Anna", "--from", "2026-01-01", "--until", "2099-12-31")
+        stage.ask("plate", "add", "粤B·12346", "--person", "Ben")
+        stage.ask("plate", "add", "粤B·12347")
+        told = stage.loumen("plate", "list").out
+        assert "Anna" in told
+        assert "2099-12-31" in told
+        assert stage.ask("person", "show", "Anna")["plates"] == ["粤B12345"]
+        assert stage.loumen("plate", "add", "粤B·12348", "--person", "Nobody", ok=False).code == 1
+        stage.loumen("person", "forget", "Anna", "--yes")
+        assert [one["plate"] for one in stage.ask("plate", "list")["plates"]] == ["粤B12346", "粤B12347"]
+        rows = stage.ask("event", "list", "--limit", "200")["events"]
+        types = [event["type"] for event in rows]
+        assert types.count("vehicle.removed.v1") == 1
+        assert "粤B12345" not in str(rows)
+        assert anna in str(rows)
+
+        head = stage.ask("status")["journal"]["head"]
+        # A box whose lane was taken out of the file for a while forgets somebody; her plate does not come back with it.
+        assert stage.kill("box", signal.SIGTERM) == 0
+        whole = b.config.read_text()
+        b.config.write_text(whole.partition("[lane.gate]")[0])
+        stage.start_daemon("box", b.config)
+        stage.loumen("person", "forget", "Ben", "--yes")
+        assert stage.kill("box", signal.SIGTERM) == 0
+        b.config.write_text(whole)
+        stage.start_daemon("box", b.config)
+        removed = stage.follow("event", "follow", "--after", head, "--type", "vehicle.removed")
+        removed.wait(lambda _event: True, 20, "the removed vehicle")
+        assert [one["plate"] for one in stage.ask("plate", "list")["plates"]] == ["粤B12347"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from gateway.clock import LoopClock, Now
 from gateway.command import Actor, Role
-from gateway.errors import BadRequest, NotFound, RegisterDown
+from gateway.errors import BadRequest, NotFound, Refused, RegisterDown
 from gateway.journal.event import Event
 from gateway.lanes import commands as c
 from gateway.lanes.decision import may_pass_by_plate
+from gateway.lanes.events import VehicleRemoved
 from gateway.lanes.listing import Order, parse
 from gateway.lanes.plate_answers import Plates
 from gateway.lanes.plates import Candidate, Reading
@@ -27,6 +29,13 @@ from gateway.lanes.store import COPY, FILE, RegisterStore
 
 CLERK = Actor("uid:1000", Role.CLERK, "cli", command_id="c1")
 ONE, TWO = "粤B12345", "京A8888学"
+
+
+PEOPLE = {"林晓": ["a" * 32], "王伟": ["b" * 32, "c" * 32]}
+
+
+async def who_is_meant(given: Collection[str]) -> dict[str, list[str]]:
+    return {one: PEOPLE.get(one, [one] if len(one) == 32 else []) for one in given}
 
 
 def with_register(
@@ -39,7 +48,8 @@ def with_register(
         store = RegisterStore(folder, clock, notes.append)
         await store.start()
         try:
-            await scenario(store, Plates(store, ["gate", "back"], clock, "Asia/Shanghai", notes.append), notes)
+            lanes = ["gate", "back"]
+            await scenario(store, Plates(store, lanes, clock, "Asia/Shanghai", notes.append, who_is_meant), notes)
         finally:
             await store.close()
 
@@ -230,3 +240,104 @@ def test_when_and_where(changes: dict[str, Any], trusted: bool, code: str) -> No
     decision = may_pass_by_plate(register, reading(ONE), "gate", Now(0, 0, NOW.wall, trusted))
     assert (decision.code, decision.granted) == (code, code.startswith("ok"))
     assert decision.reason
+
+
+# --- whose it is
+
+
+@dataclass(frozen=True)
+class Owner:
+    active: bool = True
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+PAST, FUTURE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("owner", "trusted", "code"),
+    [
+        (Owner(), True, "ok"),
+        (Owner(active=False), True, "owner_inactive"),
+        (Owner(active=False), False, "owner_inactive"),
+        (Owner(valid_until=PAST), True, "owner_expired"),
+        (Owner(valid_from=FUTURE), True, "owner_not_yet"),
+        (Owner(valid_until=PAST), False, "ok_clock"),
+        (Owner(valid_from=PAST, valid_until=FUTURE), True, "ok"),
+        (None, True, "ok"),  # a directory that lost her is no reason to refuse
+    ],
+)
+def test_a_vehicle_passes_while_its_owner_may(owner: Owner | None, trusted: bool, code: str) -> None:
+    register = Register([Vehicle(id="v1", plate=ONE, person="p1"), Vehicle(id="v2", plate=TWO)])
+    now = Now(0, 0, NOW.wall, trusted)
+    asked: list[str] = []
+
+    def owners(person: str) -> Owner | None:
+        asked.append(person)
+        return owner
+
+    decision = may_pass_by_plate(register, reading(ONE), "gate", now, owners)
+    assert (decision.code, decision.granted) == (code, code.startswith("ok"))
+    assert decision.reason
+    assert may_pass_by_plate(register, reading(TWO), "gate", now, owners).code == "ok"
+    assert asked == ["p1"], "nobody is asked for a vehicle that is nobody's"
+
+
+def test_a_plate_belongs_to_a_person_until_told_otherwise(tmp_path: Path) -> None:
+    async def scenario(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        added = await plates.add(c.AddPlate(plate=ONE, person="林晓"), CLERK)
+        assert added.person == "a" * 32
+        again = await plates.add(c.AddPlate(plate=ONE, valid_until="2027-01-01"), CLERK)
+        assert again.person == "a" * 32, "a new date is no new owner"
+        hers = await plates.list_all(c.ListPlates(person="林晓"), CLERK)
+        assert [one.plate for one in hers.plates] == [ONE]
+        nobodys = await plates.add(c.AddPlate(plate=ONE, person=""), CLERK)
+        assert (nobodys.person, nobodys.version) == ("", 3)
+        with pytest.raises(NotFound, match="张三"):
+            await plates.add(c.AddPlate(plate=TWO, person="张三"), CLERK)
+        with pytest.raises(Refused, match="2"):
+            await plates.add(c.AddPlate(plate=TWO, person="王伟"), CLERK)
+        assert store.register.get(TWO) is None
+        assert "林晓" not in repr(notes)
+
+    with_register(tmp_path, scenario)
+
+
+def test_a_list_says_whose_the_plates_are(tmp_path: Path) -> None:
+    clean = f"车牌,住户\n{ONE},林晓\n{TWO},\n粤B99999,{'d' * 32}\n".encode("gbk")
+    dirty = f"车牌,住户\n{ONE},张三\n{TWO},林晓\n粤B99999,王伟\n".encode()
+
+    async def scenario(store: RegisterStore, plates: Plates, _notes: list[Event]) -> None:
+        refused = await plates.import_(c.ImportPlates(content=dirty), CLERK)
+        assert [(error.line, error.facts["given"]) for error in refused.errors] == [(2, "张三"), (4, "王伟")]
+        assert len(store.register) == 0, "nothing half-imported"
+        await plates.import_(c.ImportPlates(content=clean), CLERK)
+        assert {known.plate: known.person for known in store.register} == {
+            ONE: "a" * 32,
+            TWO: "",
+            "粤B99999": "d" * 32,
+        }
+        await plates.import_(c.ImportPlates(content=f"plate,lanes\n{ONE},gate\n".encode()), CLERK)
+        known = store.register.get(ONE)
+        assert known is not None
+        assert (known.person, known.lanes) == ("a" * 32, ("gate",)), "a list without the column changes no owner"
+
+    with_register(tmp_path, scenario)
+
+
+def test_who_is_forgotten_takes_her_plates_along_for_ever(tmp_path: Path) -> None:
+    async def scenario(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
+        hers = await plates.add(c.AddPlate(plate=ONE, person="林晓"), CLERK)
+        await plates.add(c.AddPlate(plate=TWO), CLERK)
+        await plates.forget(["a" * 32, "b" * 32], CLERK)
+        assert {known.plate for known in store.register} == {TWO}
+        assert notes[-1] == VehicleRemoved(vehicle=hers.id, actor=CLERK.id, command_id=CLERK.command_id)
+
+    async def afterwards(store: RegisterStore, _plates: Plates, _notes: list[Event]) -> None:
+        assert {known.plate for known in store.register} == {TWO}
+
+    with_register(tmp_path, scenario)
+    garbage(tmp_path / FILE)
+    with_register(tmp_path, afterwards)
+    assert ONE.encode() not in (tmp_path / COPY).read_bytes()

@@ -25,6 +25,7 @@ class Grant:
 
     by: By
     vehicle: str = ""
+    person: str = ""  # whose it is
     actor: str = ""
     command_id: str = ""
     reason: str = ""
@@ -43,6 +44,7 @@ class Refusal:
     by: By
     code: str
     vehicle: str = ""
+    person: str = ""
     log_p: float | None = None
     votes: int | None = None
     frames: int | None = None
