@@ -140,13 +140,13 @@ class Services:
 
         return RegisterStore(daemon.state, daemon.clock, self.journal.note)
 
-    def plates(self) -> Register:
     def owner(self, person: str) -> PersonRights | None:
         """What the directory says of a vehicle's owner; None where it does not know her."""
         if person in self.directory.keys.forgotten:
             return PersonRights(person, active=False, valid_from=None, valid_until=None, doors=frozenset())
         return self.directory.snapshot.person(person)
 
+    def plates(self) -> Register:
         """The register of plates at this moment."""
         assert self.register is not None  # asked by lanes only
         return self.register.register
@@ -185,7 +185,6 @@ class Services:
         if self.plate_vision is not None:
             daemon.supervise("plates", self.plate_vision.run)
 
-    # --- meters
     async def _keep_register(self, register: RegisterStore, plates: Plates) -> None:
         await register.start()
         await self._directory_open.wait()
@@ -193,6 +192,7 @@ class Services:
             await plates.forget(self.directory.keys.forgotten, Actor("box", Role.ADMINISTRATOR, "box"))
         await register.keep()
 
+    # --- meters
 
     def _metering(self) -> Metering | None:
         """Only where a meter or a bus is configured: a box of doors alone does not pay for it."""
@@ -264,6 +264,7 @@ class Services:
 
     async def _directory(self) -> None:
         await self.directory.start()
+        self._directory_open.set()
         await asyncio.Event().wait()
 
     async def _galleries(self) -> None:
@@ -273,7 +274,6 @@ class Services:
     async def _control(self) -> None:
         daemon = self._daemon
         path = Path(daemon.config.control.socket or daemon.run_dir / "loumen.sock")
-        self._directory_open.set()
         server = ControlServer(
             path,
             self.commands,
