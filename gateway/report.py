@@ -18,7 +18,8 @@ from gateway.supervisor import Life
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
     from gateway.services import Services
-    from gateway.vision.client import VisionStatus
+    from gateway.vision.protocol import CameraHealth
+    from gateway.vision.status import VisionStatus
 
 MEGABYTE = 1024 * 1024
 NO_FACES = (
@@ -165,14 +166,15 @@ class Reporter:
             yield s.Problem(part="journal", what=journal.problem, facts=journal.facts)
         for problem in self._services.directory.health().problems:
             severity = "bad" if problem.grave else "warning"
-            yield s.Problem(part="directory", what=problem.text, facts=dict(problem.facts), severity=severity)
+            facts: dict[str, Any] = dict(problem.facts)
+            yield s.Problem(part="directory", what=problem.text, mend=problem.mend, facts=facts, severity=severity)
         yield from _vision_problems(self._services.vision.status(), *NO_FACES)
         if self._services.metering is not None:
             for part, error in self._services.metering.problems():
                 yield msgspec.structs.replace(_told(part, error), severity="warning")
         uplink = None if self._services.uplink is None else self._services.uplink.status()
         if uplink is not None and uplink.problem:
-            facts: dict[str, Any] = dict(uplink.problem_facts)
+            facts = dict(uplink.problem_facts)
             yield s.Problem(
                 part="uplink", what=uplink.problem, mend=uplink.problem_mend, facts=facts, severity="warning"
             )
@@ -198,11 +200,30 @@ def _line_problems(kind: str, owners: Iterable[s.DoorStatus | s.LaneStatus]) -> 
 
 def _vision_problems(vision: VisionStatus, part: str, what: str, mend: str) -> Iterator[s.Problem]:
     if vision.state == "down":
-        yield s.Problem(part=part, what=what, facts={"why": vision.last_end}, mend=mend)
+        yield s.Problem(part=part, what=what, facts={"why": vision.last_end_words or vision.last_end}, mend=mend)
     for camera in vision.cameras:
         if camera.problem:
-            facts = {"camera": camera.camera, "problem": camera.problem}
-            yield s.Problem(part=part, what=N_("camera {camera}: {problem}"), facts=facts)
+            yield _camera_problem(camera)
+    behind = [door for door, wanted in vision.published.items() if vision.generations.get(door, 0) < wanted]
+    if vision.problems and behind:
+        yield s.Problem(
+            part=part,
+            what=N_("the newest gallery of {doors} was refused: who was enrolled lately is not recognised"),
+            facts={"doors": ", ".join(behind)},
+            mend=N_("restart loumen; the log says why: journalctl -u 'loumen*'"),
+            severity="warning",
+        )
+
+
+def _camera_problem(camera: CameraHealth) -> s.Problem:
+    """A worker of an older release says it in English only."""
+    return s.Problem(
+        part=f"camera.{camera.camera}",
+        what=camera.what or N_("it gives no pictures: {problem}"),
+        where=str(camera.facts.get("where", "")),
+        facts={"problem": camera.problem, **camera.facts},
+        mend=camera.mend or N_("look at its cable and at `loumen doctor camera`"),
+    )
 
 
 def _failing(life: Life) -> s.Problem:

@@ -84,7 +84,10 @@ class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):
     camera: str = "?"
     frame_age: float | None = None
     frames: int = 0
-    problem: str = ""
+    problem: str = ""  # English, for logs
+    what: str = ""  # the same as a message id, with its mend and facts
+    mend: str = ""
+    facts: dict[str, Any] = {}
 
 
 class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +122,7 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    state: str = "ok"  # "ok", "degraded", "down"
+    state: str = "ok"  # "starting", "ok", "degraded", "down"
     people: int = 0
     unreadable: int = 0
     generation: int = 0

@@ -18,6 +18,7 @@ from gateway.errors import N_
 
 FILE = "box.key"
 CREDENTIAL = "box-key"
+PUT_BACK = N_("put the file back from the backup and restart loumen; without it, everybody is enrolled anew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ def load_or_create(folder: Path, *, keys_exist: bool) -> BoxKey:
     if path.exists():
         return _checked(path)
     if keys_exist:
-        text = N_("the box key {path} is gone: names and faces cannot be decrypted; put it back")
-        return BoxKey(None, Problem(text, {"path": str(path)}, grave=True))
+        text = N_("the box key {path} is gone: names and faces cannot be decrypted")
+        return BoxKey(None, Problem(text, {"path": str(path)}, grave=True, mend=PUT_BACK))
     key = new_key()
     write_whole(path, key)
     return BoxKey(key)
@@ -47,10 +48,13 @@ def load_or_create(folder: Path, *, keys_exist: bool) -> BoxKey:
 def _checked(path: Path) -> BoxKey:
     key = path.read_bytes()
     if len(key) != KEY:
-        text = N_("the box key {path} has {length} bytes, not 32: names and faces cannot be decrypted; put it back")
-        return BoxKey(None, Problem(text, {"path": str(path), "length": len(key)}, grave=True))
+        text = N_("the box key {path} has {length} bytes, not 32: names and faces cannot be decrypted")
+        return BoxKey(None, Problem(text, {"path": str(path), "length": len(key)}, grave=True, mend=PUT_BACK))
     if path.name == FILE and stat.S_IMODE(path.stat().st_mode) & 0o077:
         path.chmod(0o600)
         text = N_("the box key {path} was readable by others; it is not any more, but they may have copied it")
-        return BoxKey(key, Problem(text, {"path": str(path)}))
+        mend = N_(
+            "look who has used this machine; if a copy may be in wrong hands, set the box up anew and enrol again"
+        )
+        return BoxKey(key, Problem(text, {"path": str(path)}, mend=mend))
     return BoxKey(key)

@@ -6,15 +6,16 @@ from typing import Literal
 
 import msgspec
 
-State = Literal["ok", "degraded", "down"]
+State = Literal["starting", "ok", "degraded", "down"]
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """A message id of the catalogue and its facts. `grave`: nobody can be recognised."""
+    """What is wrong and what to do, as message ids of the catalogue, and their facts. `grave`: nobody is recognised."""
 
     text: str
     facts: dict[str, str | int] = {}
     grave: bool = False
+    mend: str = ""
 
     def render(self) -> str:
         """English, for logs and tests."""

@@ -74,7 +74,7 @@ class DirectoryService:
         """The table. Removes pictures that a killed daemon has left."""
         with contextlib.suppress(OSError):
             sweep(self._pictures)
-        return {
+        handlers: dict[type[Command], Handler] = {
             commands.AddPerson: self.add,
             commands.ChangePerson: self.change,
             commands.ListPeople: self.list,
@@ -91,6 +91,16 @@ class DirectoryService:
             commands.ListFaces: self.list_faces,
             commands.RemoveFaces: self.remove_faces,
         }
+        return {kind: self._once_started(handler) for kind, handler in handlers.items()}
+
+    def _once_started(self, handler: Handler) -> Handler:
+        """A command that comes in the first second waits until the files are open."""
+
+        async def answer(command: Any, actor: Actor) -> Any:
+            await self._directory.wait_started()
+            return await handler(command, actor)
+
+        return answer
 
     # --- people
 

@@ -38,6 +38,7 @@ from gateway.errors import N_
 from gateway.journal.event import Event
 
 PAGE = 200
+WRITABLE = N_("look at the folder's owner and at the disk ('loumen doctor permissions disk'); restart loumen")
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
@@ -80,7 +81,8 @@ async def _open(folder: Path, clock: Clock, started: Started, in_thread: InThrea
         prepared = await _open_keys(keys_folder, found.forgotten(), started, in_thread)
     except (OSError, sqlite3.Error) as error:
         text = N_("the keys of the directory cannot be used ({error}): names and faces cannot be decrypted")
-        started.problems["keys"] = Problem(text, {"error": str(error)}, grave=True)
+        mend = N_("look at keys/ in the state folder, its owner and the disk ('loumen doctor disk'); restart loumen")
+        started.problems["keys"] = Problem(text, {"error": str(error)}, grave=True, mend=mend)
     opened = await _open_directory(folder, found.entries, clock.now().wall, started, in_thread)
     started.unreadable = sum(not started.keys.has(person) for person in started.people)
     _say(opened, prepared, started)
@@ -94,14 +96,17 @@ def _read_log(folder: Path, started: Started) -> revoked.Log:
         found = revoked.read(path)
         if found.lost:
             text = N_("{lost} entries of {path} cannot be read: check who was suspended lately")
-            started.problems["revoked"] = Problem(text, {"lost": found.lost, "path": str(path)})
+            facts: dict[str, str | int] = {"lost": found.lost, "path": str(path)}
+            mend = N_("'loumen person list' shows who may pass; suspend again whom it does not show as suspended")
+            started.problems["revoked"] = Problem(text, facts, mend=mend)
         started.log = revoked.Writer(path, found.last)
         revoked.tidy(path, found)
         started.log = revoked.Writer(path, found.last)
         return found
     except OSError as error:
         text = N_("{path} cannot be used ({error}): nobody can be suspended or forgotten until it can")
-        started.problems["revoked"] = Problem(text, {"path": str(path), "error": str(error)})
+        mend = N_("look at the file's owner and at the disk ('loumen doctor permissions disk'); restart loumen")
+        started.problems["revoked"] = Problem(text, {"path": str(path), "error": str(error)}, mend=mend)
         return revoked.Log()
 
 
@@ -132,7 +137,7 @@ async def _open_keys(folder: Path, forgotten: set[str], started: Started, in_thr
 
 def _say_unwritable(started: Started, error: OSError | sqlite3.Error) -> None:
     text = N_("the keys cannot be written ({error}): nobody can be added or forgotten")
-    started.problems["keys refused"] = Problem(text, {"error": str(error)})
+    started.problems["keys refused"] = Problem(text, {"error": str(error)}, mend=WRITABLE)
 
 
 @dataclass(slots=True)
@@ -225,18 +230,21 @@ def _say(opened: _Opened, prepared: keyring.Prepared, started: Started) -> None:
     found, problems = opened.opening, started.problems
     if found.newer:
         text = N_("the directory was written by a newer release: people are recognised, nothing can be changed")
-        problems["newer"] = Problem(text)
+        problems["newer"] = Problem(text, mend=N_("install the newer release again: deploy.sh update"))
     if found.refused:
         text = N_("the directory cannot be written ({error}): nothing can be changed")
-        problems["refused"] = Problem(text, {"error": found.refused})
+        problems["refused"] = Problem(text, {"error": found.refused}, mend=WRITABLE)
     if opened.damage:
         _say_restored(opened, started)
     if started.unreadable and "box key" not in problems:
-        text = N_("the keys of {count} people are lost: their names and faces cannot be decrypted; enrol them anew")
-        problems["unreadable"] = Problem(text, {"count": started.unreadable})
+        text = N_("the keys of {count} people are lost: their names and faces cannot be decrypted")
+        mend = N_("put keys.db back from the backup, or forget them and enrol them anew: 'loumen person list'")
+        problems["unreadable"] = Problem(text, {"count": started.unreadable}, mend=mend)
     if prepared.damage:
         text = N_("keys.db was damaged ({damage}); {saved} keys were saved from it")
-        problems["keys damaged"] = Problem(text, {"damage": prepared.damage, "saved": prepared.saved})
+        damaged: dict[str, str | int] = {"damage": prepared.damage, "saved": prepared.saved}
+        mend = N_("change the SD card or disk soon; who has lost her key is enrolled anew")
+        problems["keys damaged"] = Problem(text, damaged, mend=mend)
         event = DirectoryKeysDamaged(damage=prepared.damage, saved=prepared.saved, unreadable=started.unreadable)
         started.events.append(event)
 
@@ -250,10 +258,12 @@ def _say_restored(opened: _Opened, started: Started) -> None:
             "people and faces added since are missing"
         )
         facts: dict[str, str | int] = {"damage": opened.damage, "made": made.isoformat() if made else copy.name}
-        started.problems["restored"] = Problem(text, facts)
+        mend = N_("enter again what was added since, or import it; change the SD card or disk soon")
+        started.problems["restored"] = Problem(text, facts, mend=mend)
     else:
         text = N_("the directory was damaged ({damage}) and there is no usable copy: nobody is recognised")
-        started.problems["restored"] = Problem(text, {"damage": opened.damage}, grave=True)
+        mend = N_("let the platform send its people again, or import a bundle; doors open by button and command")
+        started.problems["restored"] = Problem(text, {"damage": opened.damage}, grave=True, mend=mend)
     started.events.append(
         DirectoryRestored(
             copy=copy.name if copy is not None else "",

@@ -28,7 +28,7 @@ from gateway.command import Actor
 from gateway.directory import copies, keyring, opening, revoked, starting
 from gateway.directory.database import Database, Step
 from gateway.directory.keyring import Keyring
-from gateway.directory.problem import DirectoryHealth, Problem
+from gateway.directory.problem import DirectoryHealth, Problem, State
 from gateway.directory.revoked import Revocation
 from gateway.directory.sealing import Cipher, Unreadable
 from gateway.directory.snapshot import EMPTY, PersonRights, Snapshot
@@ -98,6 +98,7 @@ class Directory:
         self._copied = (-1, self._newest_copy_time())
         self.snapshot = Snapshot(started.people, self.snapshot.generation + 1)
         self._tell()
+        self._started.set()
         self._keeper = asyncio.create_task(self._keep(), name="directory-keeper")
 
     async def close(self) -> None:
@@ -118,16 +119,29 @@ class Directory:
     def health(self) -> DirectoryHealth:
         problems = tuple(self._problems.values())
         if self._keeper is not None and self._keeper.done():
-            problems += (Problem(N_("the directory is not copied any more: restart loumen")),)
+            text = N_("the directory is not copied any more")
+            problems += (Problem(text, mend=N_("restart loumen: systemctl restart loumen")),)
         down = self._database is None or any(problem.grave for problem in problems)
+        state: State = "down" if down else "degraded" if problems else "ok"
         return DirectoryHealth(
-            state="down" if down else "degraded" if problems else "ok",
+            state=state if self._started.is_set() else "starting",
             problems=problems,
             people=len(self.snapshot.people),
             unreadable=self._unreadable,
             generation=self.snapshot.generation,
             last_copy=self._copied[1],
         )
+
+    async def wait_started(self) -> None:
+        """Return when the files are open, or known not to open. Raises DirectoryDown when that takes too long."""
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await self._started.wait()
+        except TimeoutError:
+            raise DirectoryDown(
+                N_("the directory of people is still being opened"),
+                mend=N_("try again in some seconds; `loumen status` says when it is there"),
+            ) from None
 
     async def wait_changed(self, generation: int) -> int:
         """Return the snapshot's generation as soon as it is not `generation`."""
@@ -176,11 +190,12 @@ class Directory:
     def trouble(self, error: sqlite3.Error | OSError) -> None:
         """A read or a write failed: say so."""
         if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.OperationalError):
-            text = N_("the directory was damaged while it ran ({error}): restart loumen to use the last good copy")
-            self._problem("damage", Problem(text, {"error": str(error)}))
+            text = N_("the directory was damaged while it ran ({error})")
+            mend = N_("restart loumen: it goes on with the last good copy; change the SD card or disk soon")
+            self._problem("damage", Problem(text, {"error": str(error)}, mend=mend))
         else:
             text = N_("the directory could not be written or read: {error}")
-            self._problem("write", Problem(text, {"error": str(error)}))
+            self._problem("write", Problem(text, {"error": str(error)}, mend=DISK))
 
     @property
     def database(self) -> Database:
@@ -282,7 +297,7 @@ class Directory:
             self._copy_size = made.stat().st_size
         except (OSError, sqlite3.Error) as error:
             text = N_("the directory could not be copied: {error}")
-            self._problem("copy", Problem(text, {"error": str(error)}))
+            self._problem("copy", Problem(text, {"error": str(error)}, mend=DISK))
         else:
             self._problems.pop("copy", None)
             self._copied = (generation, self._newest_copy_time())

@@ -14,6 +14,7 @@ Theory of operation
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -34,7 +35,6 @@ from gateway.vision.protocol import (
     Candidates,
     Enrol,
     Enrolled,
-    Exit,
     FromWorker,
     Garbage,
     Heartbeat,
@@ -45,48 +45,14 @@ from gateway.vision.protocol import (
 )
 from gateway.vision.reception import Reception, Session, allowed_uids, share
 from gateway.vision.sparing import Sparing
+from gateway.vision.status import ENDS, VisionStatus
 
 GROUP = "doors"  # its worker looks for faces; that of any other group reads plates
 LATE = 5.0  # seconds after which a candidate is of no use
 START_WITHIN = 60.0  # seconds a worker may take to load its models
+START_PATIENCE = 20.0  # seconds that an enrolment waits for a worker that has not come yet: a Pi loads slowly
 PER_FILE = 5.0  # seconds an enrolment may take a picture
-#: What a technician is told of the worker's last end.
-ENDS = {
-    "hung": N_("it gave no sign of life and was killed"),
-    "garbage": N_("it said what is no message and was killed"),
-    "slow": N_("it did not read what it was sent and was killed"),
-    "closed": N_("it closed its connection"),
-    "signal 9": N_("it was killed from outside, or the machine ran out of memory"),
-    "signal 11": N_("it crashed"),
-    f"exit {Exit.GARBAGE}": N_("it could not read what the daemon sent: both must be of one release"),
-    f"exit {Exit.CEILING}": N_("it needed more memory than vision.ceiling_mb allows"),
-    f"exit {Exit.MODELS}": N_("its engine or a model could not be loaded: `loumen model verify` says which"),
-    f"exit {Exit.SETTINGS}": N_("its settings were not the daemon's: it begins anew with these"),
-}
 log = logging.getLogger("loumen.vision")
-
-
-class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What `loumen status` says of vision."""
-
-    run: str  # "service", "child", "off"
-    state: str  # "off", "starting", "up", "down"
-    engine: str = ""
-    detector: str = ""
-    version: str = ""
-    models: dict[str, str] = {}
-    cameras: tuple[protocol.CameraHealth, ...] = ()
-    restarts: int = 0
-    last_end: str = ""  # why the worker ended last: "hung", "signal 9", "exit 11", "garbage: ..."
-    last_end_words: str = ""  # the same as a message id, for those it is known of
-    heartbeat_age: float | None = None
-    resident_kb: int = 0
-    published: dict[str, int] = {}  # door -> generation the daemon wants in use
-    generations: dict[str, int] = {}  # door -> generation in use
-    thresholds: dict[str, float] = {}
-    people: dict[str, int] = {}
-    problems: tuple[str, ...] = ()
-    dropped_late: int = 0
 
 
 class VisionClient:
@@ -123,12 +89,14 @@ class VisionClient:
         self.enrol_path = run_dir / "enrol"  # where reference pictures are put for the worker to read
         self._socket = run_dir / f"vision-{group}.sock"
         self._session: Session | None = None
+        self._arrived = asyncio.Event()  # set while a worker is connected
         self._heartbeat: tuple[float, Heartbeat] | None = None
         self._published: dict[str, protocol.Gallery] = {}
         self._publishing = asyncio.Lock()
         self._asked: dict[int, asyncio.Future[Enrolled]] = {}
         self._request = 0
         self._starts, self._last_end, self._late = 0, "", 0
+        self._began = clock.now().mono
         self._worker_pid: object = 0  # our child, where it is one
         self._blame = ""  # why we had the worker killed
         self._sparing, self._news = Sparing(), CameraNews(self._settings.cameras)
@@ -200,6 +168,7 @@ class VisionClient:
             self._session.end("replaced: another worker said hello")
             self._forget_session("replaced")
         self._session, self._starts = session, self._starts + 1
+        self._arrived.set()
         asyncio.get_running_loop().call_soon(self._greet, session)
         return True
 
@@ -237,6 +206,7 @@ class VisionClient:
 
     def _forget_session(self, why: str) -> None:
         self._session, self._heartbeat = None, None
+        self._arrived.clear()
         self._fail_asked(N_("the vision process ended meanwhile: {why}"), why=why)
 
     def _tell_stopped(self, why: str) -> None:
@@ -348,10 +318,7 @@ class VisionClient:
 
         Raises VisionDown when no worker is there, it ends, or it does not answer in time.
         """
-        if self._session is None:
-            raise VisionDown(
-                N_("no vision process is running"), mend=N_("`loumen status` says why; it is started again by itself")
-            )
+        session = await self._there()
         if camera and camera not in self._settings.cameras:
             raise VisionDown(
                 N_("the vision process does not watch a camera called {camera}"),
@@ -363,7 +330,7 @@ class VisionClient:
         answer: asyncio.Future[Enrolled] = asyncio.get_running_loop().create_future()
         self._asked[request] = answer
         try:
-            self._session.send(Enrol(request=request, files=tuple(map(str, files)), camera=camera, seconds=seconds))
+            session.send(Enrol(request=request, files=tuple(map(str, files)), camera=camera, seconds=seconds))
             async with asyncio.timeout((seconds if camera else 0) + PER_FILE * (2 + len(files))):
                 return await answer
         except TimeoutError as error:
@@ -372,6 +339,25 @@ class VisionClient:
             ) from error
         finally:
             self._asked.pop(request, None)
+
+    async def _there(self) -> Session:
+        """The worker, waited for while the first one loads its models. Raises VisionDown."""
+        if self._session is None and self.status().state == "starting":
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_PATIENCE):
+                    await self._arrived.wait()
+        if self._session is not None:
+            return self._session
+        match self.status().state:
+            case "off":
+                what, mend = N_("vision is off"), N_("set vision.run, and camera at a door, in the configuration")
+            case "starting":
+                what = N_("the vision process is still starting")
+                mend = N_("try again in some seconds; `loumen status` says when it runs")
+            case _:
+                what = N_("no vision process is running")
+                mend = N_("`loumen status` says why; it is started again by itself")
+        raise VisionDown(what, mend=mend)
 
     def _fail_asked(self, what: str, **facts: str) -> None:
         asked, self._asked = self._asked, {}
@@ -382,26 +368,31 @@ class VisionClient:
     def status(self) -> VisionStatus:
         """One look, from memory."""
         off = self._vision.run == "off" or not self._settings.cameras
-        state = "off" if off else "up" if self._heartbeat else "down" if self._last_end else "starting"
+        late = self._clock.now().mono - self._began > START_WITHIN
+        loading = self._session is not None or not (self._last_end or late)
+        state = "off" if off else "up" if self._heartbeat else "starting" if loading else "down"
+        last_end = self._last_end or ("missing" if state == "down" else "")
         known = VisionStatus(
             run=self._vision.run,
             state=state,
             engine=self._vision.engine,
             restarts=max(0, self._starts - 1),
-            last_end=self._last_end,
-            last_end_words=ENDS.get(self._last_end.partition(":")[0], ""),
+            last_end=last_end,
+            last_end_words=ENDS.get(last_end.partition(":")[0], ""),
             published={door: message.generation for door, message in self._published.items()},
             dropped_late=self._late,
         )
-        if self._session is None or self._heartbeat is None:
+        if self._session is None:
             return known
-        hello, (at, heartbeat) = self._session.hello, self._heartbeat
+        hello = self._session.hello
+        known = msgspec.structs.replace(
+            known, engine=hello.engine, detector=hello.detector, version=hello.version, models=hello.models
+        )
+        if self._heartbeat is None:
+            return known
+        at, heartbeat = self._heartbeat
         return msgspec.structs.replace(
             known,
-            engine=hello.engine,
-            detector=hello.detector,
-            version=hello.version,
-            models=hello.models,
             cameras=heartbeat.cameras,
             heartbeat_age=self._clock.now().mono - at,
             resident_kb=heartbeat.resident_kb,

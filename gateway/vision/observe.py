@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from drivers.errors import CameraGone, N_
 from gateway.vision import gallery
 from gateway.vision.frames import FROZEN, Watch
 from gateway.vision.protocol import CameraHealth, Candidate, Candidates, Message, Presence
@@ -47,26 +50,54 @@ class Health:
         self._camera, self._live = camera, live
         self._frames = 0
         self._seen: float | None = None
-        self._problem, self._problem_until = "", -math.inf
+        self._problem: CameraGone | None = None
+        self._problem_until = -math.inf
 
     def saw(self, now: float, frozen_for: float) -> None:
         """A frame came. From a live camera a picture that does not change any more is no new frame."""
         self._frames += 1
         if self._live and frozen_for >= FROZEN:
-            self.failed(f"frozen: the picture has not changed for {frozen_for:.0f} s", now)
+            self.failed(frozen(), now)
         else:
             self._seen = now
 
-    def failed(self, problem: str, now: float, *, shown_for: float = 10.0) -> None:
-        if problem != self._problem:
-            log.warning("camera %s: %s", self._camera, problem)
+    def failed(self, problem: CameraGone, now: float, *, shown_for: float = 10.0) -> None:
+        if str(problem) != str(self._problem):
+            log.warning("camera %s: %s", self._camera, in_a_line(problem))
         self._problem, self._problem_until = problem, now + shown_for
 
     def tell(self, now: float) -> CameraHealth:
-        if self._problem and now > self._problem_until:
-            self._problem = ""
+        if self._problem is not None and now > self._problem_until:
+            self._problem = None
         age = None if self._seen is None else max(0.0, now - self._seen)
-        return CameraHealth(camera=self._camera, frame_age=age, frames=self._frames, problem=self._problem)
+        health = CameraHealth(camera=self._camera, frame_age=age, frames=self._frames)
+        return health if self._problem is None else _with(health, self._problem)
+
+
+def frozen() -> CameraGone:
+    """A live camera whose picture stands still."""
+    return CameraGone(
+        N_("the picture is frozen: it does not change any more"),
+        mend=N_("switch the camera off and on; look at its cable and its network"),
+    )
+
+
+def ended() -> CameraGone:
+    """A recording that is not played again."""
+    return CameraGone(N_("the recording has ended"), mend=N_("set loop = true to play it again and again"))
+
+
+def in_a_line(problem: CameraGone) -> str:
+    return problem.render().replace("\n", " ")
+
+
+def _with(health: CameraHealth, problem: CameraGone) -> CameraHealth:
+    facts = {name: fact if isinstance(fact, int | float) else str(fact) for name, fact in problem.facts.items()}
+    if problem.where:
+        facts.setdefault("where", problem.where)
+    return msgspec.structs.replace(
+        health, problem=in_a_line(problem), what=problem.what, mend=problem.mend, facts=facts
+    )
 
 
 class Observer:

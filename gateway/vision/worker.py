@@ -33,7 +33,7 @@ from gateway import __version__
 from gateway.config import schema
 from gateway.vision import process, protocol
 from gateway.vision.link import Finished, Link
-from gateway.vision.observe import Health
+from gateway.vision.observe import Health, ended
 from gateway.vision.part import FacePart, Part
 from gateway.vision.protocol import Enrol, Exit, Gallery, Hello
 from gateway.vision.settings import Settings, read
@@ -103,12 +103,12 @@ class Worker:
             try:
                 frame = await loop.run_in_executor(self._threads, driver.read)
             except CameraGone as gone:
-                health.failed(gone.render().replace("\n", " "), time.monotonic(), shown_for=pause + 10)
+                health.failed(gone, time.monotonic(), shown_for=pause + 10)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, REOPEN_LONGEST)
                 continue
             if frame is None:
-                health.failed("the recording has ended", time.monotonic(), shown_for=float("inf"))
+                health.failed(ended(), time.monotonic(), shown_for=float("inf"))
                 return
             pause, now = REOPEN_FIRST, time.monotonic()
             eye.see(frame, now)
