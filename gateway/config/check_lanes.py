@@ -9,6 +9,9 @@ from gateway.config import schema
 from gateway.config.mistakes import Finding, KeyPath
 from gateway.errors import N_
 
+FASTEST = 1.0  # seconds; the quickest barriers for motorways take 0.9
+LONG_STOP = 60.0  # seconds that a car may well stand on a loop
+
 
 def check_lanes(config: schema.Gateway, cameras: set[str]) -> Iterator[Finding]:
     """`cameras`: every name of the file, also of those whose table is broken."""
@@ -29,8 +32,60 @@ def check_lanes(config: schema.Gateway, cameras: set[str]) -> Iterator[Finding]:
                 N_("one limit switch alone says nothing about the other end"),
                 N_("add the other one, or take this one out: then time tells where the arm is"),
             )
+        yield from _arm(root, lane)
         yield from _camera(root, lane, config, cameras)
         yield from _protection(root, lane)
+    yield from _shared_cameras(config)
+
+
+def _arm(root: KeyPath, lane: schema.Lane) -> Iterator[Finding]:
+    """Whether an arm can be moved so, and whether it is noticed when it is not."""
+    arm = lane.arm
+    if arm.pulse >= arm.travel:
+        yield Finding(
+            (*root, "arm", "pulse"),
+            N_("a pulse of {pulse} s is longer than the whole travel of {travel} s"),
+            N_("make pulse shorter: it presses a button of the drive; travel is how long the arm takes"),
+            {"pulse": f"{arm.pulse:g}", "travel": f"{arm.travel:g}"},
+        )
+    elif arm.travel < FASTEST:
+        yield Finding(
+            (*root, "arm", "travel"),
+            N_("no arm arrives within {travel} s: each opening would be told as late"),
+            N_("measure how long it takes from end to end, and add a third"),
+            {"travel": f"{arm.travel:g}"},
+        )
+    if arm.limit_up is None and arm.limit_down is None:
+        yield Finding(
+            (*root, "arm"),
+            N_("without limit switches nobody notices an arm that jams: after {travel} s it is taken to have arrived"),
+            N_("add `limit_up` and `limit_down`, or measure `travel` well"),
+            {"travel": f"{arm.travel:g}"},
+            "warning",
+        )
+    if lane.stuck_after <= max(lane.stay_open, LONG_STOP):
+        yield Finding(
+            (*root, "stuck_after"),
+            N_("a car that waits for {stuck} s would be told as a loop that is stuck"),
+            N_("make stuck_after longer than stay_open and than a minute"),
+            {"stuck": f"{lane.stuck_after:g}"},
+            "warning",
+        )
+
+
+def _shared_cameras(config: schema.Gateway) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for name, lane in config.lane.items():
+        if lane.camera is None or lane.plate == "off":
+            continue
+        if (first := seen.setdefault(lane.camera, name)) != name:
+            yield Finding(
+                ("lane", name, "camera"),
+                N_("lane {other} looks through this camera too: each plate that it sees raises both arms"),
+                N_('give each lane a camera of its own, or one of them plate = "off"'),
+                {"other": first},
+                "warning",
+            )
 
 
 def _camera(root: KeyPath, lane: schema.Lane, config: schema.Gateway, cameras: set[str]) -> Iterator[Finding]:

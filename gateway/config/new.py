@@ -103,6 +103,39 @@ buzzer = { driver = "simulated", line = 8 }
 # path = "/tmp/loumen/pictures"
 """
 
+_LANE: Final = """\
+# --- a lane with a barrier: take the '# ' away from here to the next empty line. Wiring: docs/wiring/barrier-*.svg
+# The arm's own drive moves it and limits its force; these relays press its buttons: open, close, stop.
+# Three lines that are pulled low from power-up (9 to 27), for relays that are active HIGH.
+#   loop:       the detector's contact that is OPEN while a vehicle is there: a cut wire reads 'occupied'
+#   photocell:  the contact that is CLOSED while it sees its light: a cut wire reads 'somebody is there'
+# What this lane would do, without moving anything:  loumen lane simulate gate
+#
+# [lane.gate]
+# name = "Gate"
+# loop = {{ {line} = 20, active_low = false, bias = "up" }}
+# photocell = {{ {line} = 21, active_low = true, bias = "up" }}
+# button = {{ {line} = 25, active_low = true, bias = "up" }}
+# fire = {{ {line} = 19, active_low = true, bias = "up" }}
+# light = {{ {line} = 26, active_low = false, bias = "down" }}
+# camera = "drive"
+# plate = "alone"                    # "alone": a plate of the register opens; "off": none does
+# close_after = 2                    # seconds after the vehicle has left
+# stay_open = 20                     # seconds, when none came
+#
+# [lane.gate.arm]
+# open = {{ {line} = 12, active_low = false, bias = "down" }}
+# close = {{ {line} = 13, active_low = false, bias = "down" }}
+# stop = {{ {line} = 16, active_low = false, bias = "down" }}   # not every drive has one: then leave it out
+# pulse = 0.5                        # seconds; the drive's manual says how long a button is pressed
+# travel = 8                         # seconds; an arm that has not arrived by then is stopped and told
+# limit_up = {{ {line} = 23, active_low = true, bias = "up" }}
+# limit_down = {{ {line} = 24, active_low = true, bias = "up" }}
+#
+# [camera.drive]
+# {camera}
+"""
+
 _TAIL: Final = """\
 [vision]
 run = "{vision}"                    # "service": loumen-vision@ of systemd; "child": started by the daemon; "off"
@@ -126,6 +159,8 @@ technicians = []
 clerks = []
 """
 
+_PICTURES: Final = 'driver = "folder"\n# path = "/tmp/loumen/cars"'
+_STREAM: Final = 'driver = "rtsp"\n# url = "rtsp://user:password@192.168.1.65/stream1"'
 _CHIPS: Final = {"pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}
 _TITLES: Final = {
     "pi4": "Raspberry Pi 4 with a relay board",
@@ -147,4 +182,9 @@ def text(board: Board, folder: str = "") -> str:
         places=_OWN_PLACES.format(folder=folder) if folder else _PLACES,
     )
     door = _SIMULATED_DOOR if board == "simulated" else _PI_DOOR.format(chip=_CHIPS[board])
-    return "\n".join((head, door, _TAIL.format(vision="child" if board == "simulated" else "service")))
+    simulated = board == "simulated"
+    lane = _LANE.format(
+        line='driver = "simulated", line' if simulated else f'driver = "gpio_chardev", chip = "{_CHIPS[board]}", line',
+        camera=_PICTURES if simulated else _STREAM,
+    )
+    return "\n".join((head, door, lane, _TAIL.format(vision="child" if board == "simulated" else "service")))
