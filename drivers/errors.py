@@ -90,9 +90,15 @@ class NoAnswer(DriverError):
 
 
 class BadAnswer(DriverError):
-    """Something came, and it is not the answer: a wrong checksum, another unit, another length."""
+    """Something came, and it is not the answer: a wrong checksum, another length, noise."""
 
     code = "meter.bad_answer"
+
+
+class OtherAnswered(BadAnswer):
+    """A sound answer, but from another unit than the one that was asked."""
+
+    code = "meter.other"
 
 
 class UnitRefused(DriverError):

@@ -15,7 +15,7 @@ import asyncio
 import errno
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,7 +72,11 @@ class ChardevOutput(Momentary):
 
 
 class ChardevInput:
-    """A claimed input, and the iterator over its edges."""
+    """A claimed input, and the iterator over its edges.
+
+    Its descriptor stays with the loop and is read as soon as it is readable: between an edge and its reader is one
+    turn of the loop. Edges that nobody fetches stay in the kernel's buffer once as many wait here.
+    """
 
     def __init__(self, spec: InputSpec, request: gpiod.LineRequest) -> None:
         self.spec = spec
@@ -80,7 +84,11 @@ class ChardevInput:
         self._request = request
         self._last = 0  # the kernel numbers a line's edges from 1
         self._edges = deque[Edge]()
-        self._reading = False
+        self._gone: LineGone | None = None
+        self._descriptor = edges.LoopReader(request.fd, self._take)
+        self._look: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._hear: Callable[[Edge], None] = self._edges.append
 
     def read(self) -> bool:
         try:
@@ -93,51 +101,87 @@ class ChardevInput:
 
     def release(self) -> None:
         """Give the line back."""
+        self._unfollow()
         self._request.release()
 
     def __aiter__(self) -> ChardevInput:
         return self
 
     async def __anext__(self) -> Edge:
-        if self._reading:
+        while not self._edges:
+            await self._something()
+        return self._edges.popleft()
+
+    async def hand_over(self, hear: Callable[[Edge], None]) -> None:
+        self._only_reader()
+        while self._edges:
+            hear(self._edges.popleft())
+        self._hear = hear
+        try:
+            while True:
+                await self._something()
+        finally:
+            self._hear = self._edges.append
+
+    async def _something(self) -> None:
+        """Return when edges were read. Raises LineGone."""
+        self._only_reader()
+        if self._gone is not None:
+            raise self._gone
+        self._waiter = self._follow().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _only_reader(self) -> None:
+        if self._waiter is not None:
             raise RuntimeError("a line has one reader")
-        self._reading = True
-        try:
-            while not self._edges:
-                await self._readable()
-            return self._edges.popleft()
-        finally:
-            self._reading = False
 
-    async def _readable(self) -> None:
+    def _follow(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
+        if self._descriptor.follow():
+            self._look = loop.call_later(edges.LOOK, self._still_there, loop)
+        return loop
 
-        def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
+    def _unfollow(self) -> None:
+        self._descriptor.stop()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
-        loop.add_reader(self._request.fd, wake)
+    def _still_there(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Some kernels do not wake the reader of a line whose chip was pulled out."""
         try:
-            async with asyncio.timeout(edges.LOOK):
-                await ready
-        except TimeoutError:
-            self.read()  # raises LineGone: some kernels do not wake the reader of a line whose chip was pulled out
-            return
-        finally:
-            loop.remove_reader(self._request.fd)
-        self._take()
+            self.read()
+        except LineGone as error:
+            self._end(error)
+        else:
+            self._look = loop.call_later(edges.LOOK, self._still_there, loop)
 
     def _take(self) -> None:
         try:
             events = self._request.read_edge_events(BUFFER)
         except OSError as error:
-            raise gone(self.spec, error) from error
+            self._end(gone(self.spec, error))
+            return
         for event in events:
             self.lost += event.line_seqno - self._last - 1
             self._last = event.line_seqno
             active = event.event_type is gpiod.EdgeEvent.Type.RISING_EDGE
-            self._edges.append(Edge(active, event.timestamp_ns / 1e9))
+            self._hear(Edge(active, event.timestamp_ns / 1e9))
+        if len(self._edges) >= BUFFER:
+            self._unfollow()
+        self._wake()
+
+    def _end(self, error: LineGone) -> None:
+        self._gone = error
+        self._unfollow()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class GpioChardev:

@@ -19,12 +19,12 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib import import_module
 from typing import Any
 
 from drivers import refusals
-from drivers.edges import CAPACITY, EdgeQueue, LoopReader
+from drivers.edges import CAPACITY, EdgeQueue, LoopReader, hand_over
 from drivers.errors import DriverError, LineGone, LineMissing, N_
 from drivers.gpio_header import HEADER_CHIPS
 from drivers.interfaces import Bias, Edge, InputSpec, Level, LineInfo, OutputSpec
@@ -75,6 +75,9 @@ class RpiInput:
 
     def edges(self) -> AsyncIterator[Edge]:
         return self._queue
+
+    async def hand_over(self, hear: Callable[[Edge], None]) -> None:
+        await hand_over(self._queue, hear)
 
     def release(self) -> None:
         """Give the line back."""

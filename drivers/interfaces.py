@@ -33,7 +33,7 @@ A register bus (RegisterBus) reads and cannot write: there is no function code t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -128,6 +128,12 @@ class InputLine(Protocol):
 
     def edges(self) -> AsyncIterator[Edge]:
         """Every change since the claim, in order; one reader a line. Raises LineGone when the line is gone."""
+
+    async def hand_over(self, hear: Callable[[Edge], None]) -> None:
+        """The same for a reader that loses no turn of the loop: `hear` is called from the loop, until cancelled.
+
+        Raises LineGone.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
-from drivers.errors import BadAnswer, BusGone, DriverError, N_, NoAnswer, UnitRefused
+from drivers.errors import BadAnswer, BusGone, DriverError, N_, NoAnswer, OtherAnswered, UnitRefused
 from drivers.interfaces import Function, Span
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class RtuAnswer:
             )
         other = _other_unit(rest)
         if other is not None and other != self._unit:
-            return BadAnswer(
+            return OtherAnswered(
                 N_("unit {other} answered instead of unit {unit}"),
                 mend=N_("two meters may have one number, or one answers late: read them one at a time"),
                 unit=self._unit,
@@ -261,7 +261,7 @@ class TcpBus:
             if transaction != self._transaction:
                 continue  # the answer to a request that was given up
             if who != unit:
-                raise BadAnswer(N_("unit {other} answered instead of unit {unit}"), unit=unit, other=who)
+                raise OtherAnswered(N_("unit {other} answered instead of unit {unit}"), unit=unit, other=who)
             if frame[0] == span.function | 0x80 and len(frame) > 1:
                 raise _refused(unit, frame[1])
             message = self._framer.decoder.decode(frame)

@@ -43,12 +43,16 @@ class Momentary:
         if self._held or not seconds > 0:
             return
         loop = asyncio.get_running_loop()
+        first = not self._on_wire
+        if first:
+            self._energise()  # before anything else is asked or reckoned
         now = loop.time()
-        began = self._began if self._on_wire else now
+        began = now if first else self._began
         ends = min(now + seconds, began + self.spec.max_on)
-        if self._commanded and ends <= self._ends:
-            return
-        self._energise()
+        if not first:
+            if self._commanded and ends <= self._ends:
+                return
+            self._energise()
         self._began, self._ends = began, ends
         self._timer = loop.call_at(ends, self._end)
 

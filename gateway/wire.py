@@ -74,8 +74,7 @@ class Wire(Generic[GivenT]):
 
     async def _follow(self, line: InputLine) -> None:
         try:
-            async for edge in line.edges():
-                self._tell(active=edge.active)
+            await line.hand_over(lambda edge: self._tell(active=edge.active))
         except DriverError as error:
             self._lost(error)
 

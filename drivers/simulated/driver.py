@@ -7,11 +7,11 @@ that outlives the daemon and can be watched and steered from outside (see remote
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from drivers import refusals
-from drivers.edges import EdgeQueue
+from drivers.edges import EdgeQueue, hand_over
 from drivers.errors import LineGone
 from drivers.interfaces import Bias, Edge, InputSpec, Level, LineInfo, OutputSpec
 from drivers.momentary import Momentary
@@ -76,6 +76,9 @@ class SimulatedInput:
     def edges(self) -> AsyncIterator[Edge]:
         assert self._queue is not None  # made with the claim
         return self._queue
+
+    async def hand_over(self, hear: Callable[[Edge], None]) -> None:
+        await hand_over(self.edges(), hear)
 
     def begin(self, level: Level) -> None:
         """The claim succeeded at this electrical level: edges count from here."""

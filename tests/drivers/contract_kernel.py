@@ -131,6 +131,24 @@ def test_three_hundred_edges_arrive_all(bench: Kernel) -> None:
     run(scenario())
 
 
+def test_edges_that_nobody_fetches_any_more_are_bounded_and_counted(bench: Kernel) -> None:
+    async def scenario() -> None:
+        line = bench.driver().claim_input(InputSpec("chatter", bench.chip, IN, bias=Bias.DOWN, debounce=0))
+        count = 4 * Kernel.keeps
+        for number in range(count):
+            bench.set(IN, number % 2 == 0)
+            if number == 0:
+                await following(line, 1)
+            await asyncio.sleep(0)  # the loop goes on, and its reader reads
+        fetched = 1
+        while fetched + line.lost < count:
+            await following(line, 1)
+            fetched += 1
+        assert line.lost >= count - 2 * Kernel.keeps - 1
+
+    run(scenario())
+
+
 def test_a_pulse_whose_chip_vanishes_ends_in_an_error_and_no_timer(bench: Kernel) -> None:
     async def scenario() -> None:
         driver = bench.driver()
