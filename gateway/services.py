@@ -51,6 +51,7 @@ log = logging.getLogger("loumen")
 
 RETAIN_EVERY = 3600.0  # seconds between looks at what the journal may let go
 HEALTH_EVERY = 300.0  # seconds between the box's own measurements
+METERS_WAIT = 60.0  # seconds for the journal to open before meters go on without what it knows
 UPLINK_END = 1.0  # seconds an uplink may take to say goodbye
 
 
@@ -201,16 +202,24 @@ class Services:
             return None
         from gateway.metering.service import Metering
 
-        return Metering(config, daemon.state, daemon.clock, self.journal.note, self.measurements)
+        return Metering(config, daemon.state, daemon.clock, self.journal, self.measurements)
 
     def _begin_metering(self, metering: Metering) -> None:
         from gateway.metering.answers import Meters
 
         daemon = self._daemon
-        self.commands.declare(Meters(metering, daemon.config.metering.profiles, daemon.clock).handlers())
-        daemon.supervise("metering", metering.run)
+        own, zone = daemon.config.metering.profiles, daemon.config.site.timezone
+        self.commands.declare(Meters(metering, own, zone, daemon.clock).handlers())
+        daemon.supervise("metering", partial(self._keep_meters, metering))
         for bus in metering.lines:
             daemon.supervise(f"bus.{bus}", partial(metering.run_bus, bus))
+
+    async def _keep_meters(self, metering: Metering) -> None:
+        """What was told before the start stands in the journal; a disk that hangs delays the meters no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(METERS_WAIT):
+                await self._journal_open.wait()
+        await metering.run()
 
     def _candidates(self, seen: Candidates) -> None:
         """A face before a door: the door first, then its score for the site's own calibration."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from gateway.cli.shell import Shell
 from gateway.errors import ConfigError, N_
-from gateway.locale import _, tell
+from gateway.locale import _, moment, tell
+from gateway.metering.reasons import REASONS
 
 STATES = {
     "ok": N_("ok"),
@@ -26,18 +27,10 @@ FLAGS = {
     "tamper": N_("tampered with"),
     "fault": N_("fault, says the meter"),
 }
-PROBLEMS = {
-    "bus.gone": N_("the bus is gone"),
-    "meter.silent": N_("no answer"),
-    "meter.bad_answer": N_("damaged answers"),
-    "meter.refused": N_("it refuses to answer"),
-    "ffff": N_("every register reads FFFF"),
-    "wrong_model": N_("it is another model, or the order of words is another one"),
-    "no_number": N_("the register holds no number"),
-    "parts": N_("the register's parts contradict each other"),
-}
 ANSWERS = {"registers": N_("registers"), "refusal": N_("a refusal"), "damaged": N_("damaged")}
 SCAN_TIME_OUT = 280.0
+MINUTE = "%Y-%m-%d %H:%M"
+LAST = {"hour": 24, "day": 30}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +45,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     history = verbs.add_parser("history", help=N_("use by the hour, and what was refused"))
     history.add_argument("meter", help=N_("the meter's name in the configuration"))
     history.add_argument("--hours", type=int, default=48, help=N_("how many hours back (48)"))
+    history.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a row an hour, or a day"))
+    chart = verbs.add_parser("chart", help=N_("use by the hour or the day as a picture; gaps stay gaps"))
+    chart.add_argument("meter", help=N_("the meter's name in the configuration"))
+    chart.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a bar an hour, or a day"))
+    chart.add_argument("--last", type=int, default=0, metavar="N", help=N_("how many of them back (24 hours, 30 days)"))
     profile = verbs.add_parser("profile", help=N_("register maps: list, show, check; no daemon needed"))
     deeds = profile.add_subparsers(dest="deed", metavar="VERB", required=True)
     listing = deeds.add_parser("list", help=N_("all profiles"))
@@ -66,7 +64,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.verb == "profile":
         return {"list": _profiles, "show": _profile, "check": _check}[arguments.deed](arguments, shell)
-    return {"list": _list, "read": _read, "scan": _scan, "history": _history}[arguments.verb](arguments, shell)
+    return {"list": _list, "read": _read, "scan": _scan, "history": _history, "chart": _chart}[arguments.verb](
+        arguments, shell
+    )
 
 
 def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
@@ -95,7 +95,7 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _meter_row(meter: dict[str, Any]) -> tuple[object, ...]:
-    remarks = [_(PROBLEMS.get(meter["problem"], meter["problem"]))] if meter["problem"] else []
+    remarks = [_(REASONS.get(meter["problem"], meter["problem"]))] if meter["problem"] else []
     remarks += [_(FLAGS.get(flag, flag)) for flag in meter["flags"]]
     remarks += [_leak(leak) for leak in meter["leaks"]]
     register = "-" if meter["register"] is None else f"{meter['register'] / 1000:.3f}"
@@ -158,33 +158,49 @@ def _counts(document: dict[str, Any]) -> dict[str, object]:
 
 
 def _history(arguments: argparse.Namespace, shell: Shell) -> int:
-    fields = {"meter": arguments.meter, "hours": arguments.hours}
+    fields = {"meter": arguments.meter, "hours": arguments.hours, "by": arguments.by}
     document = shell.client().command("meter.history", fields)
 
     def human() -> None:
         shell.table(
-            [N_("since"), N_("until"), N_("litres"), N_("total, L"), N_("remarks")],
+            [N_("since"), N_("until"), N_("litres"), N_("total, m3"), N_("remarks")],
             [
                 (
-                    use["since"],
-                    use["until"],
+                    moment(use["since"], MINUTE),
+                    moment(use["until"], MINUTE),
                     f"{use['litres']:.1f}",
-                    f"{use['total']:.1f}",
-                    _(N_("no readings in between")) if use["gap"] else "",
+                    f"{use['total'] / 1000:.3f}",
+                    _(N_("no readings in between: when it ran is not known")) if use["gap"] else "",
                 )
                 for use in document["use"]
             ],
         )
         if document["refused"]:
             shell.table(
-                [N_("refused at"), N_("register, L"), N_("why")],
+                [N_("refused since"), N_("until"), N_("times"), N_("register, m3"), N_("why")],
                 [
-                    (one["at"], "-" if one["register"] is None else f"{one['register']:.1f}", _(one["reason"]))
+                    (
+                        moment(one["at"]),
+                        moment(one["until"]),
+                        one["times"],
+                        "-" if one["register"] is None else f"{one['register'] / 1000:.3f}",
+                        _(one["reason"]),
+                    )
                     for one in document["refused"]
                 ],
             )
 
     shell.out(document, human)
+    return shell.done()
+
+
+def _chart(arguments: argparse.Namespace, shell: Shell) -> int:
+    from gateway.cli import chart
+
+    hours = (arguments.last or LAST[arguments.by]) * (24 if arguments.by == "day" else 1)
+    history = shell.client().command("meter.history", {"meter": arguments.meter, "hours": hours, "by": arguments.by})
+    document = chart.document(history)
+    shell.out(document, lambda: "\n".join(chart.lines(document)))
     return shell.done()
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from datetime import timedelta
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from drivers.interfaces import Function, Span
 from gateway.clock import Clock
@@ -18,18 +17,20 @@ from gateway.metering import profiles
 from gateway.metering.line import Line
 from gateway.metering.profile import Profile, probe_span, proves
 from gateway.metering.reading import Believed
-from gateway.metering.service import Metering, series
-from gateway.metering.watch import utc
+from gateway.metering.reasons import REASONS
+from gateway.metering.service import Metering, series, unread_series
+from gateway.metering.use import HOUR, Gap, Stretch, by_day, by_hour
+from gateway.metering.watch import Refusal, utc
 
 SCAN_WITHIN = 0.2  # seconds a unit has to say something; the slowest of our profiles begins within 0.1
-HOUR = timedelta(hours=1)
+AT_ONCE = 1000  # rows of measurements.db
 
 
 class Meters:
     """All meters of the box."""
 
-    def __init__(self, metering: Metering, own_profiles: str, clock: Clock) -> None:
-        self._metering, self._own_profiles, self._clock = metering, own_profiles, clock
+    def __init__(self, metering: Metering, own_profiles: str, zone: str, clock: Clock) -> None:
+        self._metering, self._own_profiles, self._zone, self._clock = metering, own_profiles, zone, clock
 
     def handlers(self) -> dict[type[Command], Handler]:
         """Command -> who answers it."""
@@ -55,7 +56,8 @@ class Meters:
             at=utc(at),
             register=None if look.register is None else look.register / 1000,
             believed=isinstance(verdict, Believed),
-            reason="" if isinstance(verdict, Believed) else verdict.reason,
+            code="" if isinstance(verdict, Believed) else verdict.code,
+            reason="" if isinstance(verdict, Believed) else REASONS.get(verdict.code, verdict.code),
             values=dict(look.values),
             units={name: value.unit for name, value in profile.value.items()},
             flags=tuple(sorted(look.flags)),
@@ -116,21 +118,39 @@ class Meters:
         self._profile(command.meter)
         self._metering.hand_over()
         until = self._clock.now().wall
-        since = until - timedelta(hours=command.hours + 1)
+        since = until - timedelta(hours=command.hours)
+        since = since.replace(minute=0, second=0, microsecond=0)
         try:
-            hours = await self._metering.measurements.hours(series(command.meter), since, until, command.hours + 2)
+            hours = await self._hours(command.meter, since, until)
+            gaps = await self._gaps(command.meter, since, until)
         except (OSError, sqlite3.Error) as error:
             raise Refused(N_("the measurements cannot be read: {problem}"), problem=str(error)) from error
-        refused = tuple(
-            c.RefusalView(
-                at=utc(one.at),
-                code=one.code,
-                reason=one.reason,
-                register=None if one.register is None else one.register / 1000,
-            )
-            for one in self._metering.refused[command.meter]
+        use = by_hour(hours, gaps)
+        if command.by == "day":
+            use = by_day(use, ZoneInfo(self._zone))
+        return c.History(
+            meter=command.meter,
+            by=command.by,
+            since=_iso(since),
+            until=_iso(until),
+            zone=self._zone,
+            use=tuple(_view(stretch) for stretch in use),
+            refused=tuple(_refusal(one) for one in self._metering.refused[command.meter]),
         )
-        return c.History(meter=command.meter, use=tuple(_use(hours)), refused=refused)
+
+    async def _hours(self, meter: str, since: datetime, until: datetime) -> list[Hour]:
+        """The hours, in pieces, so that a year of them holds the loop up nowhere."""
+        found: list[Hour] = []
+        while piece := await self._metering.measurements.hours(series(meter), since, until, AT_ONCE):
+            found += piece
+            since = piece[-1].at + HOUR
+        return found
+
+    async def _gaps(self, meter: str, since: datetime, until: datetime) -> list[Gap]:
+        """Known for as long as single values are kept; of older times the hours without any row remain."""
+        later = until + timedelta(seconds=1)
+        ends = await self._metering.measurements.read(unread_series(meter), since, later, AT_ONCE)
+        return [(end.at - timedelta(seconds=end.value), end.at) for end in ends]
 
     def _profile(self, meter: str) -> Profile:
         if meter in self._metering.unusable:
@@ -144,21 +164,26 @@ class Meters:
         return self._metering.profiles[meter]
 
 
-def _use(hours: list[Hour]) -> Iterator[c.Use]:
-    """Water of each hour, up to its last reading; where hours lack, one row over all of them."""
-    for first in hours[:1]:
-        yield c.Use(
-            since=first.at.isoformat(timespec="seconds"),
-            until=(first.at + HOUR).isoformat(timespec="seconds"),
-            litres=round(first.last - first.low, 3),
-            total=round(first.last, 3),
-        )
-    for before, hour in pairwise(hours):
-        since = before.at + HOUR
-        yield c.Use(
-            since=since.isoformat(timespec="seconds"),
-            until=(hour.at + HOUR).isoformat(timespec="seconds"),
-            litres=round(hour.last - before.last, 3),
-            total=round(hour.last, 3),
-            gap=hour.at != since,
-        )
+def _view(stretch: Stretch) -> c.Use:
+    return c.Use(
+        since=_iso(stretch.since),
+        until=_iso(stretch.until),
+        litres=round(stretch.litres, 3),
+        total=round(stretch.total, 3),
+        gap=stretch.gap,
+    )
+
+
+def _refusal(one: Refusal) -> c.RefusalView:
+    return c.RefusalView(
+        at=utc(one.at),
+        until=utc(max(one.at, one.until)),
+        times=one.times,
+        code=one.code,
+        reason=REASONS.get(one.code, one.code),
+        register=None if one.register is None else one.register / 1000,
+    )
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -32,11 +32,12 @@ class ScanMeters(Command, frozen=True, kw_only=True, tag="meter.scan", forbid_un
 
 
 class MeterHistory(Command, frozen=True, kw_only=True, tag="meter.history", forbid_unknown_fields=True):
-    """Use by the hour, and what was refused."""
+    """Use by the hour or by the day of the site, and what was refused."""
 
     role: ClassVar[Role] = Role.CLERK
     meter: str
     hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 366)] = 48
+    by: Literal["hour", "day"] = "hour"
 
 
 class LeakView(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
     total: float | None = None  # litres; goes on over roll-overs and replaced meters
     read_at: str = ""
     age: float | None = None  # seconds since the last believed reading
-    problem: str = ""  # a code or a message id
+    problem: str = ""  # a code (reasons.py), or of an unusable meter the message id
     flags: tuple[str, ...] = ()
     leaks: tuple[LeakView, ...] = ()
 
@@ -78,12 +79,13 @@ class Meters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look said. `believed` false: `reason` (a message id) says why."""
+    """What one look said. `believed` false: `code` and `reason` (a message id) say why."""
 
     meter: str
     at: str
     register: float | None
     believed: bool
+    code: str = ""
     reason: str = ""
     values: dict[str, float] = msgspec.field(default_factory=dict)
     units: dict[str, str] = msgspec.field(default_factory=dict)
@@ -112,7 +114,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """Water between two times. `gap`: hours without readings are in it, nobody knows when it ran."""
+    """Water between two times. `gap`: there were no readings in between, nobody knows when it ran."""
 
     since: str
     until: str
@@ -122,7 +124,11 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was not believed or did not come, `times` in a row from `at` to `until`."""
+
     at: str
+    until: str
+    times: int
     code: str
     reason: str
     register: float | None
@@ -130,6 +136,10 @@ class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
     meter: str
+    by: str
+    since: str
+    until: str
+    zone: str  # whose days and hours these are
     use: tuple[Use, ...]
     refused: tuple[RefusalView, ...]
 

@@ -19,7 +19,7 @@ from gateway.errors import BusGone, DriverError, LoumenError, N_
 from gateway.journal.event import Event
 from gateway.metering import events
 from gateway.metering.bus import Schedule, spread
-from gateway.metering.profile import WRONG_MODEL, Decoded, Profile, decode, probe_span, proves, spans
+from gateway.metering.profile import Decoded, Profile, decode, probe_span, proves, spans
 
 REOPEN_FIRST, REOPEN_LONGEST = 1.0, 30.0  # seconds between looks for a bus that is gone
 
@@ -90,7 +90,7 @@ class Line:
         if probe is not None and meter not in self._proved:
             registers = await self.ask(asked.unit, probe, asked.profile.answers_within)
             if not proves(asked.profile, _placed(probe, registers)):
-                return Decoded(None, problem=WRONG_MODEL, code="wrong_model")
+                return Decoded(None, code="wrong_model")
             self._proved.add(meter)
         found: dict[int, int] = {}
         for span in spans(asked.profile, everything=everything):

@@ -1,8 +1,9 @@
-"""What meters must not forget over a restart: a small file, and the readings that were kept since it was written.
+"""What meters must not forget over a restart: a small file, and what was written elsewhere since.
 
 The file is written every ten minutes, a while after something was found, and at the stop; readings go to
-measurements.db every five minutes. At a start the newer readings are replayed into the stored state, so
-a suspicion is told once; a power cut between a finding and the file tells it twice, never not at all.
+measurements.db every five minutes, findings to the journal at once. At a start the newer readings are
+replayed into the stored state, and the newer findings of the journal have the last word (told.py). So a
+suspicion is told once. Only where the journal itself lost it, it is told again: never not at all.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.files import replace
+from gateway.journal.rows import Position
 from gateway.metering.watch import Refusal, Watch
 
-LAYOUT = 1
-REFUSALS = 50  # kept of each meter
+LAYOUT = 2
+REFUSALS = 30  # kept of each meter; the same in a row counts once
 
 log = logging.getLogger("loumen.metering")
 
@@ -29,26 +31,29 @@ class Remembered(msgspec.Struct, frozen=True):
     refused: tuple[Refusal, ...] = ()
 
 
-class _File(msgspec.Struct, frozen=True):
-    layout: int
-    meters: dict[str, Remembered]
+class Memory(msgspec.Struct, frozen=True):
+    """The file. `journal`: the newest event that was durable when this was written, or older."""
+
+    layout: int = LAYOUT
+    journal: Position | None = None
+    meters: dict[str, Remembered] = {}
 
 
-def load(path: Path) -> dict[str, Remembered]:
+def load(path: Path) -> Memory:
     """What was stored. A missing or damaged file means that the meters begin anew from their readings."""
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=_File)
+        stored = msgspec.json.decode(path.read_bytes(), type=Memory)
     except FileNotFoundError:
-        return {}
+        return Memory()
     except (OSError, msgspec.MsgspecError, UnicodeError) as error:
         log.warning("the meters' memory %s is not used: %s", path, error)
-        return {}
-    return stored.meters if stored.layout == LAYOUT else {}
+        return Memory()
+    return stored if stored.layout == LAYOUT else Memory()
 
 
-def encode(meters: Mapping[str, Remembered]) -> bytes:
+def encode(meters: Mapping[str, Remembered], journal: Position | None) -> bytes:
     """The file's content."""
-    return msgspec.json.encode(_File(LAYOUT, dict(meters)))
+    return msgspec.json.encode(Memory(LAYOUT, journal, dict(meters)))
 
 
 def save(path: Path, content: bytes) -> None:

@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 import msgspec
 
 from drivers.interfaces import Function, Span
-from gateway.errors import N_
 
 Kind = Literal["u16", "s16", "u32", "s32", "u64", "f32", "f64", "bcd32"]
 Address = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -90,21 +89,14 @@ class Profile(Part, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one look at a meter says. `register` is None where `problem` says why."""
+    """What one look at a meter says. `register` is None where `code` says why (reasons.py)."""
 
     register: int | None
     step: int = 1  # the register's resolution, millilitres
-    problem: str = ""  # a message id
     code: str = ""
     running: float | None = None
     flags: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
-
-
-NOTHING_THERE = N_("every register reads FFFF")
-NO_NUMBER = N_("the register holds no number")
-OUT_OF_RANGE = N_("the register's parts contradict each other")
-WRONG_MODEL = N_("it is another model, or the order of words is another one")
 
 
 def spans(profile: Profile, *, everything: bool = False) -> tuple[Span, ...]:
@@ -154,17 +146,17 @@ def number(profile: Profile, kind: str, address: int, registers: Registers) -> f
 def decode(profile: Profile, registers: Registers) -> Decoded:
     """What the registers of `spans` say. Never raises for a content, whatever it is."""
     if registers and all(word == ABSENT for word in registers.values()):
-        return Decoded(None, problem=NOTHING_THERE, code="ffff")
+        return Decoded(None, code="ffff")
     amount = 0.0
     whole = 0  # integers stay exact beyond 2^53
     step = 1.0
     for place, part in enumerate(profile.total):
         value = number(profile, part.type, part.address, registers)
         if value is None:
-            return Decoded(None, problem=NO_NUMBER, code="no_number")
+            return Decoded(None, code="no_number")
         above = profile.total[place - 1].millilitres if place else math.inf
         if value < 0 or not value * part.millilitres < above or value * part.millilitres > 1e17:
-            return Decoded(None, problem=OUT_OF_RANGE, code="parts")
+            return Decoded(None, code="parts")
         if isinstance(value, int) and part.millilitres.is_integer():
             whole += value * int(part.millilitres)
         else:

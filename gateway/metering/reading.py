@@ -20,22 +20,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.errors import N_
 from gateway.metering.profile import Decoded
 
 CONFIRM = 3
 STALE = 300.0
 MINUTE = 60.0
-BACKWARDS = N_("the register runs backwards")
-IMPOSSIBLE = N_("more than the pipe gives")
-STANDS_STILL = N_("the meter repeats an old answer")
-FIRST = N_("a first reading waits for a second one")
-REASONS: dict[str, str] = {
-    "backwards": BACKWARDS,
-    "impossible": IMPOSSIBLE,
-    "stale": STANDS_STILL,
-    "first": FIRST,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +40,9 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not believed. `code` is stable, `reason` a message id."""
+    """Not believed; `code` says why (reasons.py)."""
 
     code: str
-    reason: str
     register: int | None
 
 
@@ -87,9 +75,9 @@ class Belief:
     def judge(self, seen: Decoded, at: float) -> tuple[Belief, Verdict]:
         """The belief after a look at the meter at `at`, and what came of it."""
         if seen.register is None:
-            return self, Refused(seen.code, seen.problem, None)
+            return self, Refused(seen.code, None)
         if self._is_stale(seen, at):
-            return self, Refused("stale", STANDS_STILL, seen.register)
+            return self, Refused("stale", seen.register)
         after = self
         if seen.running is not None and seen.running != self.running:
             after = replace(self, running=seen.running, running_at=at)
@@ -116,13 +104,13 @@ class Belief:
             after = replace(self._believe(register, at), offset=offset)
             return after, Believed(register, offset + register, replaced=True, before=self.register)
         code = "backwards" if register < self.register else "impossible"
-        return replace(self, candidate=candidate), Refused(code, REASONS[code], register)
+        return replace(self, candidate=candidate), Refused(code, register)
 
     def _first(self, register: int, step: int, at: float) -> tuple[Belief, Verdict]:
         candidate = self._candidate(register, step, at)
         if candidate.count >= 2:
             return self._believe(register, at), Believed(register, self.offset + register)
-        return replace(self, candidate=candidate), Refused("first", FIRST, register)
+        return replace(self, candidate=candidate), Refused("first", register)
 
     def _candidate(self, register: int, step: int, at: float) -> Candidate:
         before = self.candidate

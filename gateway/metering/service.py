@@ -10,7 +10,8 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -18,23 +19,23 @@ from typing import Protocol
 from gateway.clock import Clock
 from gateway.config import schema
 from gateway.errors import LoumenError, N_, NoAnswer
-from gateway.journal.event import Event
 from gateway.measurements import Hour, Sample
 from gateway.metering import commands as c
-from gateway.metering import events, memory, profiles
+from gateway.metering import events, memory, profiles, told
 from gateway.metering.line import Asked, Line
 from gateway.metering.profile import Decoded, Profile
-from gateway.metering.reading import REASONS, Belief
+from gateway.metering.reading import Belief
 from gateway.metering.rules import Reading
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import Continuous
-from gateway.metering.watch import Effect, Keep, Refusal, Watch, Who, utc
+from gateway.metering.watch import Effect, Keep, Refusal, Unread, Watch, Who, utc
 
 FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
 SAVE_EVERY, SAVE_AFTER_FINDING = 600.0, 15.0
 DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
 OVERLOAD = 2.0  # times Q3: what a pipe cannot give
+GAP, MINUTE = 3.0, 60.0  # intervals between two looks, and more, is a gap; a pause of a minute never
 REPLAY = timedelta(hours=26)
 WORTH_SAVING = (events.LeakSuspected, events.LeakCleared, events.MeterReplaced, events.MeterRolledOver)
 
@@ -61,6 +62,11 @@ def series(meter: str) -> str:
     return f"meter.{meter}.litres"
 
 
+def unread_series(meter: str) -> str:
+    """The series of a meter's gaps in which water ran: at each end the seconds since its beginning."""
+    return f"meter.{meter}.unread_seconds"
+
+
 class Metering:
     """Touches no wire and no disk before `run`."""
 
@@ -69,10 +75,10 @@ class Metering:
         config: schema.Gateway,
         state: Path,
         clock: Clock,
-        note: Callable[[Event], None],
+        journal: told.Journal,
         measurements: Series,
     ) -> None:
-        self._config, self._clock, self._note, self.measurements = config, clock, note, measurements
+        self._config, self._clock, self._journal, self.measurements = config, clock, journal, measurements
         self._path = state / FILE
         now = clock.now()
         self._wall, self._boot = now.wall.timestamp(), now.boot
@@ -82,6 +88,7 @@ class Metering:
         self.watches = {name: self._fresh(name) for name in self.profiles}
         self.refused: dict[str, deque[Refusal]] = {name: deque(maxlen=memory.REFUSALS) for name in self.profiles}
         self._samples: list[tuple[str, Reading]] = []
+        self._unread_gaps: list[tuple[str, Unread]] = []
         self.lines = {name: self._line(name, bus) for name, bus in config.bus.items()}
         self.ready = asyncio.Event()
         self._found = asyncio.Event()
@@ -101,13 +108,13 @@ class Metering:
             if config.bus == name and meter in self.profiles
         }
         pause = self._config.metering.longest_pause
-        return Line(name, bus, asked, pause, self._clock, self._note, self._seen, self._unseen)
+        return Line(name, bus, asked, pause, self._clock, self._journal.note, self._seen, self._unseen)
 
     def _fresh(self, name: str) -> Watch:
         meter, rules, profile = self._config.meter[name], self._config.metering, self.profiles[name]
         hourly = meter.q3 * 1_000_000
         return Watch(
-            Who(name, meter.bus, meter.unit, rules.silent_after),
+            Who(name, meter.bus, meter.unit, rules.silent_after, gap=GAP * max(meter.interval, MINUTE)),
             Belief(most=round(OVERLOAD * hourly), rolls_over_at=round(profile.rolls_over_at * 1000)),
             Continuous(still=rules.still, window=rules.still_within),
             Burst(flow=round(rules.burst_share * hourly), lasts=rules.burst_lasts, window=rules.burst_window),
@@ -155,15 +162,19 @@ class Metering:
 
     async def _remember(self) -> None:
         stored = await asyncio.to_thread(memory.load, self._path)
+        newer = await told.findings(self._journal, stored.journal)
         now = self.at()
         for name, fresh in self.watches.items():
-            if name in stored:
-                self.watches[name] = fresh.restored(stored[name].watch, now)
-                self.refused[name].extend(stored[name].refused)
-            await self._replay(name, now)
+            if name in stored.meters:
+                self.watches[name] = fresh.restored(stored.meters[name].watch, now)
+                self.refused[name].extend(stored.meters[name].refused)
+            last_words = {rule: finding for (meter, rule), finding in newer.items() if meter == name}
+            await self._replay(name, now, set(last_words))
+            for finding in last_words.values():
+                self.watches[name] = self.watches[name].recalled(finding)
 
-    async def _replay(self, name: str, now: float) -> None:
-        """Feed the detectors with what was kept after the memory was written."""
+    async def _replay(self, name: str, now: float, told_of: set[str]) -> None:
+        """Feed the detectors with what was kept after the memory was written; tell what the journal does not know."""
         last = self.watches[name].last
         until = datetime.fromtimestamp(now, UTC)
         since = until - REPLAY if last is None else datetime.fromtimestamp(last.at, UTC)
@@ -175,12 +186,11 @@ class Metering:
         for sample in samples:
             reading = Reading(sample.at.timestamp(), round(sample.value * 1000))
             self.watches[name], effects = self.watches[name].replayed(reading)
-            self._perform(name, effects)
+            self._perform(name, tuple(one for one in effects if getattr(one, "rule", "") not in told_of))
 
     def _memory(self) -> bytes:
-        return memory.encode(
-            {name: memory.Remembered(watch, tuple(self.refused[name])) for name, watch in self.watches.items()}
-        )
+        meters = {name: memory.Remembered(watch, tuple(self.refused[name])) for name, watch in self.watches.items()}
+        return memory.encode(meters, self._journal.head)
 
     def _save(self, content: bytes) -> None:
         try:
@@ -192,7 +202,10 @@ class Metering:
         """Give what was kept to measurements.db."""
         for name, reading in self._samples:
             self.measurements.add(series(name), reading.register / 1000, datetime.fromtimestamp(reading.at, UTC))
+        for name, gap in self._unread_gaps:
+            self.measurements.add(unread_series(name), gap.until - gap.since, datetime.fromtimestamp(gap.until, UTC))
         self._samples.clear()
+        self._unread_gaps.clear()
 
     # --- what the buses bring
 
@@ -206,6 +219,7 @@ class Metering:
             at += set_by
             self.watches = {name: watch.shifted(set_by) for name, watch in self.watches.items()}
             self._samples = [(name, reading.shifted(set_by)) for name, reading in self._samples]
+            self._unread_gaps = [(name, gap.shifted(set_by)) for name, gap in self._unread_gaps]
         return at
 
     def _seen(self, name: str, look: Decoded) -> None:
@@ -214,8 +228,7 @@ class Metering:
         self._perform(name, effects)
 
     def _unseen(self, name: str, error: LoumenError) -> None:
-        self.at()
-        self.watches[name], effects = self.watches[name].unseen(error.code)
+        self.watches[name], effects = self.watches[name].unseen(error.code, self.at())
         self._perform(name, effects)
 
     def _perform(self, name: str, effects: tuple[Effect, ...]) -> None:
@@ -223,12 +236,21 @@ class Metering:
             match effect:
                 case Keep(reading):
                     self._samples.append((name, reading))
+                case Unread():
+                    self._unread_gaps.append((name, effect))
                 case Refusal():
-                    self.refused[name].append(effect)
+                    self._refuse(name, effect)
                 case _:
-                    self._note(effect)
+                    self._journal.note(effect)
                     if isinstance(effect, WORTH_SAVING):
                         self._found.set()
+
+    def _refuse(self, name: str, refusal: Refusal) -> None:
+        kept = self.refused[name]
+        if kept and kept[-1].same_again(refusal):
+            before = kept.pop()
+            refusal = replace(before, until=refusal.until, times=before.times + 1)
+        kept.append(refusal)
 
     # --- how they are
 
@@ -259,7 +281,7 @@ class Metering:
             total=None if last is None else last.register / 1000,
             read_at="" if last is None else utc(last.at),
             age=None if last is None else round(max(0.0, at - last.at), 1),
-            problem=REASONS.get(watch.problem, watch.problem),
+            problem=watch.problem,
             flags=watch.flags,
             leaks=tuple(
                 c.LeakView(

@@ -20,7 +20,9 @@ from gateway.metering import events
 from gateway.metering.profile import Decoded
 from gateway.metering.reading import Belief, Believed, Refused
 from gateway.metering.rules import Cleared, Finding, Reading, Suspected
+from gateway.metering.rules.burst import RULE as BURST
 from gateway.metering.rules.burst import Burst
+from gateway.metering.rules.continuous import RULE as NO_STILL_HOUR
 from gateway.metering.rules.continuous import Continuous
 
 HOUR = 3600.0
@@ -34,26 +36,43 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Between two looks that came, longer than usual, water ran: how much is known, when is not."""
+
+    since: float
+    until: float
+
+    def shifted(self, seconds: float) -> Unread:
+        """The same on a clock that was set by so much."""
+        return Unread(self.since + seconds, self.until + seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reading that was not believed, kept with its reason (a message id)."""
+    """What was not believed, or did not come, kept with its reason (reasons.py); `times` the same in a row."""
 
     at: float
     code: str
-    reason: str
     register: int | None
+    until: float = 0.0  # the last of them
+    times: int = 1
+
+    def same_again(self, other: Refusal) -> bool:
+        return (self.code, self.register) == (other.code, other.register)
 
 
-Effect = Keep | Refusal | Event
+Effect = Keep | Unread | Refusal | Event
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Which meter this is, and from when on it counts as silent."""
+    """Which meter this is, from when on it counts as silent, and which pause between two looks is a gap."""
 
     meter: str
     bus: str
     unit: int
     silent_after: int = 3
+    gap: float = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,8 @@ class Watch:
             )
             effects.append(back)
         effects += self._changes(verdict)
+        if self.last is not None and at - self.last.at > self.who.gap and verdict.total != self.last.register:
+            effects.append(Unread(self.last.at, at))
         flags = tuple(sorted(look.flags))
         if flags != self.flags:
             effects.append(events.MeterFlags(meter=self.who.meter, flags=flags))
@@ -114,9 +135,10 @@ class Watch:
         after, found = after._read(Reading(at, verdict.total))
         return after, (*effects, *found)
 
-    def unseen(self, code: str) -> tuple[Watch, tuple[Effect, ...]]:
+    def unseen(self, code: str, at: float) -> tuple[Watch, tuple[Effect, ...]]:
         """The meter did not answer; `code` is the error's."""
-        return replace(self, failures=self.failures + 1, problem=code)._silence(self)
+        after, silence = replace(self, failures=self.failures + 1, problem=code)._silence(self)
+        return after, (Refusal(at, code, None, at), *silence)
 
     def replayed(self, reading: Reading) -> tuple[Watch, tuple[Effect, ...]]:
         """A reading that was kept before a restart and is newer than the stored state."""
@@ -125,6 +147,30 @@ class Watch:
         belief = replace(self.belief, register=reading.register - self.belief.offset, at=reading.at)
         after, effects = replace(self, belief=belief)._read(reading)
         return replace(after, kept=reading), tuple(effect for effect in effects if not isinstance(effect, Keep))
+
+    def recalled(self, told: events.LeakSuspected | events.LeakCleared) -> Watch:
+        """As the last word in the journal says: it was told, so it stands, or stands no longer, whoever forgot it.
+
+        What does not fit the readings (a since-time of a clock that was set later) is left as it is.
+        """
+        others = tuple(leak for leak in self.leaks if leak.rule != told.rule)
+        since = datetime.fromisoformat(told.since).timestamp()
+        if isinstance(told, events.LeakCleared):
+            return self._detecting(told.rule, None) if len(others) < len(self.leaks) else self
+        total = round((told.total_litres - told.litres) * 1000)
+        if self.last is None or since > self.last.at or total > self.last.register:
+            return self
+        after = self._detecting(told.rule, Reading(since, total))
+        return replace(after, leaks=(*others, Leak(told.rule, since, total)))
+
+    def _detecting(self, rule: str, since: Reading | None) -> Watch:
+        """With this rule's detector suspecting since then, or not suspecting."""
+        after = replace(self, leaks=tuple(leak for leak in self.leaks if leak.rule != rule))
+        if rule == BURST:
+            return replace(after, burst=self.burst.told(since))
+        if rule == NO_STILL_HOUR:
+            return replace(after, continuous=self.continuous.told(since))
+        return after
 
     def shifted(self, seconds: float) -> Watch:
         """The same history on a clock that was set by so much."""
@@ -186,7 +232,7 @@ class Watch:
     def _refused(self, verdict: Refused, at: float) -> tuple[Watch, tuple[Effect, ...]]:
         if verdict.code == "first":
             return self, ()
-        refusal = Refusal(at, verdict.code, verdict.reason, verdict.register)
+        refusal = Refusal(at, verdict.code, verdict.register, at)
         told = self.told.get(verdict.code)
         quiet = told is not None and at - told.at < HOUR
         untold = told.untold + 1 if told is not None else 1

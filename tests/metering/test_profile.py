@@ -66,7 +66,7 @@ def test_whatever_the_registers_hold_is_a_total_or_a_reason(name: str, data: st.
     addresses = [span.address + place for span in spans(profile, everything=True) for place in range(span.count)]
     words = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=len(addresses), max_size=len(addresses)))
     found = decode(profile, dict(zip(addresses, words, strict=True)))
-    assert (found.register is None) == bool(found.problem)
+    assert (found.register is None) == bool(found.code)
     assert found.register is None or found.register >= 0
     assert found.step >= 1
 

@@ -18,7 +18,7 @@ def judge(belief: Belief, registers: list[int | None], step: int = 1000) -> tupl
     at = belief.at
     for register in registers:
         at += MINUTE
-        look = Decoded(register, step) if register is not None else Decoded(None, problem="no", code="ffff")
+        look = Decoded(register, step) if register is not None else Decoded(None, code="ffff")
         belief, verdict = belief.judge(look, at)
         verdicts.append(verdict)
     return belief, verdicts
@@ -99,7 +99,7 @@ def test_the_total_never_falls_and_never_leaps(looks: list[tuple[float, int | No
     last: tuple[float, int] | None = None
     for pause, register in looks:
         at += pause
-        look = Decoded(register, 1) if register is not None else Decoded(None, problem="no", code="ffff")
+        look = Decoded(register, 1) if register is not None else Decoded(None, code="ffff")
         belief, verdict = belief.judge(look, at)
         if isinstance(verdict, Refused):
             continue

@@ -3,102 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from gateway.clock import LoopClock
-from gateway.command import Actor, Role
-from gateway.config import schema
 from gateway.errors import NotFound
-from gateway.journal.event import Event
-from gateway.measurements import Hour, Sample
 from gateway.metering import commands as c
-from gateway.metering import events, profiles
-from gateway.metering import profile as p
+from gateway.metering import events
 from gateway.metering.answers import Meters
 from gateway.metering.service import FILE, Metering, series
+from tests.metering.box import ACTOR, START, TUF, Box
 from tests.virtual_time import run
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-ACTOR = Actor("uid:0", Role.ADMINISTRATOR, "cli")
-USW, TUF = profiles.load("usw-dn15-dn40"), profiles.load("tuf-2000m")
-
-
-@dataclass
-class Shelf:
-    """measurements.db, without a disk."""
-
-    rows: list[tuple[str, float, datetime]] = field(default_factory=list)
-
-    def add(self, series: str, value: float, at: datetime | None = None) -> None:
-        assert at is not None
-        self.rows.append((series, value, at))
-
-    async def read(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Sample]:
-        found = [Sample(n, *row[:1], row[2], row[1]) for n, row in enumerate(self.rows) if row[0] == series]
-        return [sample for sample in found if since <= sample.at < until][:limit]
-
-    async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]:
-        hours: dict[datetime, list[float]] = {}
-        for sample in await self.read(series, since, until, 10**6):
-            hours.setdefault(sample.at.replace(minute=0, second=0, microsecond=0), []).append(sample.value)
-        return [
-            Hour(series, at, len(found), min(found), max(found), 0.0, found[-1]) for at, found in sorted(hours.items())
-        ][:limit]
-
-
-class Box:
-    """Meters on simulated buses, and what they told."""
-
-    def __init__(self, folder: Path, shelf: Shelf | None = None, **meters: dict[str, object]) -> None:
-        self.folder, self.shelf = folder, shelf or Shelf()
-        self.told: list[Event] = []
-        buses = {str(meter.get("bus", "riser")) for meter in meters.values()}
-        document = {
-            "site": {"name": "Garden", "community": "garden-1"},
-            "box": {"name": "unit-1"},
-            "bus": {bus: {"driver": "simulated", "meters": str(folder / f"{bus}.json")} for bus in buses},
-            "meter": {
-                name: {"name": name, "bus": "riser", "profile": "usw-dn15-dn40", **meter}
-                for name, meter in meters.items()
-            },
-        }
-        self.config = msgspec.convert(document, schema.Gateway)
-        self.units: dict[str, dict[str, dict[str, object]]] = {bus: {} for bus in buses}
-        self.write()
-
-    def write(self) -> None:
-        for bus, units in self.units.items():
-            (self.folder / f"{bus}.json").write_text(json.dumps(units))
-
-    def shows(self, unit: int, millilitres: int, profile: p.Profile = USW, bus: str = "riser") -> None:
-        self.units[bus][str(unit)] = {"3": {str(at): word for at, word in p.encode(profile, millilitres).items()}}
-        self.write()
-
-    def kinds(self) -> list[str]:
-        return [event.type_name() for event in self.told]
-
-    async def live(self, scenario: Callable[[Metering], object], start: datetime = START) -> Metering:
-        """Run the meters while `scenario` does."""
-        metering = Metering(self.config, self.folder, LoopClock(start), self.told.append, self.shelf)
-        tasks = [asyncio.create_task(metering.run())]
-        tasks += [asyncio.create_task(metering.run_bus(bus)) for bus in metering.lines]
-        await metering.ready.wait()
-        done = scenario(metering)
-        if asyncio.iscoroutine(done):
-            await done
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
-        await metering.close()
-        return metering
 
 
 def test_a_night_with_a_burst(tmp_path: Path) -> None:
@@ -125,7 +42,9 @@ def test_a_night_with_a_burst(tmp_path: Path) -> None:
         assert views["flat"].leaks[0].rule == "burst"
         assert (views["other"].state, views["other"].register) == ("ok", 7000.0)
         assert len([row for row in box.shelf.rows if row[0] == series("other")]) <= 10, "what stands is not written"
-        history = await Meters(metering, "", LoopClock(START)).history(c.MeterHistory(meter="flat", hours=12), ACTOR)
+        history = await Meters(metering, "", "Asia/Shanghai", LoopClock(START)).history(
+            c.MeterHistory(meter="flat", hours=12), ACTOR
+        )
         assert sum(use.litres for use in history.use) == pytest.approx(15 * 299, abs=31)
         assert not any(use.gap for use in history.use)
 
@@ -228,7 +147,7 @@ def test_commands_beside_the_polls(tmp_path: Path) -> None:
     async def scenario() -> None:
         async def story(metering: Metering) -> None:
             await asyncio.sleep(180)
-            answers = Meters(metering, "", LoopClock(START))
+            answers = Meters(metering, "", "Asia/Shanghai", LoopClock(START))
             read = await answers.read(c.ReadMeter(meter="split"), ACTOR)
             assert (read.register, read.believed, read.units["flow"]) == (5000.25, True, "m3/h")
             scan = await answers.scan(c.ScanMeters(bus="riser", last=5), ACTOR)

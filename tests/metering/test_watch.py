@@ -28,7 +28,7 @@ def run(watch: Watch, looks: list[tuple[float, int | None]]) -> tuple[Watch, lis
     found: list[Effect] = []
     for at, register in looks:
         if register is None:
-            watch, effects = watch.unseen("meter.silent")
+            watch, effects = watch.unseen("meter.silent", at)
         else:
             watch, effects = watch.seen(Decoded(register, 1000), at)
         found += effects

@@ -116,6 +116,10 @@ class Burst:
         recent = tuple(reading.shifted(seconds) for reading in self.recent)
         return replace(self, recent=recent, since=self.since and self.since.shifted(seconds))
 
+    def told(self, since: Reading | None) -> Burst:
+        """The detector as the journal says that it was: suspecting since then, or (None) not suspecting."""
+        return replace(self, state=State.CALM if since is None else State.SUSPECTED, since=since)
+
     def advance(self, given: Reading) -> tuple[Burst, tuple[Finding, ...]]:
         """The detector after a reading that is not older than the last, and what it found."""
         recent = (*self._within(given.at), given)

@@ -95,6 +95,12 @@ class Continuous:
             since=self.since and self.since.shifted(seconds),
         )
 
+    def told(self, since: Reading | None) -> Continuous:
+        """The detector as the journal says that it was: suspecting since then, or (None) not suspecting."""
+        if since is None:
+            return replace(self, state=State.WATCHING, since=self.last)
+        return replace(self, state=State.SUSPECTED, since=since)
+
     def advance(self, given: Reading) -> tuple[Continuous, tuple[Finding, ...]]:
         """The detector after a reading that is not older than the last, and what it found."""
         if self.last is None or self.since is None:

@@ -1,0 +1,154 @@
+"""Killed in the middle of a leak: it is told once, keeps its since-time, and ends once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from gateway.clock import LoopClock
+from gateway.metering import commands as c
+from gateway.metering import events
+from gateway.metering.answers import Meters
+from gateway.metering.service import FILE, Metering
+from gateway.metering.watch import utc
+from tests.metering.box import ACTOR, START, Book, Box, Shelf
+from tests.virtual_time import run
+
+
+class Tap(NamedTuple):
+    """A register that moves by the clock of the story, also while nobody looks."""
+
+    box: Box
+    litres_per_hour: float
+    opened: datetime
+    shut: datetime
+
+    async def run(self, begin: datetime, minutes: int) -> None:
+        for minute in range(minutes):
+            at = begin + timedelta(minutes=minute)
+            flowed = max(timedelta(), min(at, self.shut) - self.opened)
+            self.box.shows(1, 10_000_000 + round(self.litres_per_hour * 1000 * flowed.total_seconds() / 3600))
+            await asyncio.sleep(60)
+
+
+NEVER = START + timedelta(days=365)
+
+
+class Story:
+    """The same house over several lives of its box."""
+
+    def __init__(self, folder: Path, litres_per_hour: float, opened: datetime = START, shut: datetime = NEVER) -> None:
+        self.folder, self.shelf, self.book = folder, Shelf(), Book()
+        self._tap = litres_per_hour, opened, shut
+        self.metering: Metering | None = None
+
+    def life(self, begin: datetime, minutes: int, *, kill: bool = True) -> list[str]:
+        """One life of the box; what it told of leaks."""
+        box = Box(self.folder, self.shelf, self.book, flat={"unit": 1})
+        box.shows(1, 10_000_000)
+
+        async def scenario() -> None:
+            tap = Tap(box, *self._tap)
+            self.metering = await box.live(lambda _metering: tap.run(begin, minutes), begin, kill=kill)
+
+        run(scenario())
+        return [kind for kind in box.kinds() if kind.startswith("water.")]
+
+    def findings(self) -> list[events.LeakSuspected | events.LeakCleared]:
+        return [one for one in self.book.events if isinstance(one, events.LeakSuspected | events.LeakCleared)]
+
+    def since(self) -> list[str]:
+        assert self.metering is not None
+        return [utc(leak.since) for leak in self.metering.watches["flat"].leaks]
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+@pytest.mark.parametrize("pause", [2, 4, 20, 400])
+@pytest.mark.parametrize("lived", [33, 36, 44, 61])
+def test_a_burst_is_told_once_however_the_box_dies(tmp_path: Path, lived: int, pause: int) -> None:
+    """At the 33rd minute it was just told and no file knows; at the 44th one does."""
+    story = Story(tmp_path, 900)
+    first = story.life(START, lived)
+    assert first == ["water.leak_suspected.v1"]
+    again = START + minutes(lived + pause)
+    assert story.life(again, 50) == []
+    (told,) = story.findings()
+    assert story.since() == [told.since]
+
+
+@pytest.mark.parametrize(("lived", "pause"), [(1442, 3), (1442, 300), (1449, 50), (1500, 300)])
+def test_a_leak_is_told_once_however_the_box_dies(tmp_path: Path, lived: int, pause: int) -> None:
+    story = Story(tmp_path, 6)
+    assert story.life(START, lived) == ["water.leak_suspected.v1"]
+    assert story.life(START + minutes(lived + pause), 200) == []
+    (told,) = story.findings()
+    assert story.since() == [told.since]
+
+
+def test_what_ends_after_the_kill_is_cleared_once_with_the_since_it_was_told_with(tmp_path: Path) -> None:
+    story = Story(tmp_path, 900, shut=START + minutes(50))
+    story.life(START, 34)
+    assert story.life(START + minutes(40), 5) == []
+    assert story.life(START + minutes(46), 40) == ["water.leak_cleared.v1"]
+    raised, cleared = story.findings()
+    assert raised.since == cleared.since
+    assert isinstance(cleared, events.LeakCleared)
+    assert cleared.litres == pytest.approx(900 * 50 / 60, abs=45)
+    assert story.life(START + minutes(100), 60, kill=False) == []
+
+
+def test_what_ended_in_the_gap_is_cleared_when_it_is_seen_to_have(tmp_path: Path) -> None:
+    story = Story(tmp_path, 25, shut=START + minutes(1460))
+    assert story.life(START, 1450) == ["water.leak_suspected.v1"]
+    assert story.life(START + minutes(1900), 90) == ["water.leak_cleared.v1"]
+    assert story.since() == []
+
+
+def test_killed_again_and_again_while_it_runs(tmp_path: Path) -> None:
+    """Lives of a few minutes: none of them sees half an hour of flow by itself, the memory of them does."""
+    story = Story(tmp_path, 900)
+    told = [kind for life in range(20) for kind in story.life(START + minutes(4 * life), 3, kill=life % 3 > 0)]
+    assert len(told) <= 1, "it may be found late, never twice"
+    assert story.life(START + minutes(90), 60) == ([] if told else ["water.leak_suspected.v1"])
+
+
+def test_a_lost_memory_and_lost_readings_leave_the_journal_s_word(tmp_path: Path) -> None:
+    story = Story(tmp_path, 6)
+    assert story.life(START, 1500) == ["water.leak_suspected.v1"]
+    (tmp_path / FILE).unlink()
+    assert story.life(START + minutes(1503), 120) == []
+    (told,) = story.findings()
+    assert story.since() == [told.since]
+
+
+def test_a_filling_that_goes_on_after_the_kill_is_no_leak(tmp_path: Path) -> None:
+    story = Story(tmp_path, 900, shut=START + minutes(38))
+    assert story.life(START, 15) == []
+    assert story.life(START + minutes(24), 60) == [], "nobody saw it flow for half an hour"
+
+
+def test_the_use_of_the_gap_is_counted_and_has_no_hour(tmp_path: Path) -> None:
+    story = Story(tmp_path, 60)
+    story.life(START, 70, kill=False)  # until 01:10
+    story.life(START + minutes(190), 110, kill=False)  # from 03:10 to 05:00
+    assert story.metering is not None
+    answers = Meters(story.metering, "", "Asia/Shanghai", LoopClock(START + timedelta(hours=5)))
+
+    async def ask() -> c.History:
+        return await answers.history(c.MeterHistory(meter="flat", hours=6), ACTOR)
+
+    history = run(ask())
+    rows = [(use.since[11:16], use.until[11:16], round(use.litres), use.gap) for use in history.use]
+    assert rows == [
+        ("00:00", "01:00", 57, False),
+        ("01:00", "04:00", 180, True),
+        ("04:00", "05:00", 60, False),
+    ]
+    assert sum(use.litres for use in history.use) == pytest.approx(60 * 5, abs=3)
