@@ -119,7 +119,7 @@ def test_one_camera_for_a_door_and_a_lane_or_for_two_lanes() -> None:
     lane = gate[gate.index("[lane.gate]") : gate.index("[camera")]
     side = re.sub(r"line = (\d)", r"line = 3\1", lane.replace("lane.gate", "lane.side"))
     (warning,) = told(gate + side)
-    assert warning.startswith("warning: gateway.toml:25: lane.side.camera: warning: lane gate looks through this camera too")
+    assert warning.startswith("warning: gateway.toml:25: lane.side.camera: warning: lane gate looks through this")
     assert told(gate + side.replace('camera = "drive"\n', 'camera = "drive"\nplate = "off"\n')) == []
 
 

@@ -150,4 +150,5 @@ def main(death: str) -> None:
     print(json.dumps(report))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
