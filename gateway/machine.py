@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 from gateway.clock import Clock, Now
+from gateway.journal.event import Event
 
 InputT = TypeVar("InputT")
 EffectT = TypeVar("EffectT")
@@ -17,6 +19,44 @@ EffectT_co = TypeVar("EffectT_co", covariant=True)
 
 class UnknownInput(Exception):  # noqa: N818  (named for what it says)
     """A state was given an input that its row of the table does not list."""
+
+
+# --- what every machine with wires can be given, and can want
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """A line is gone (or, with `gone` false, back)."""
+
+    line: str
+    problem: str = ""
+    gone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing happened: the machine shows that it turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The deadline has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Record an event."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell who waits under `token`; where it is not done, `code` says why."""
+
+    token: int
+    done: bool = True
+    code: str = ""
 
 
 class Machine(Protocol[InputT_contra, EffectT_co]):

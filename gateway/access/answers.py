@@ -8,13 +8,17 @@ from pathlib import Path
 
 from gateway.access import commands as c
 from gateway.access.decision import REASONS, may_pass
-from gateway.access.rules.door import Answer, Grant, Order
+from gateway.access.rules.door import (
+    Grant,
+    Order,
+)
 from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
 from gateway.asked import answered
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler
 from gateway.errors import LineGone, N_, NotFound, Refused
+from gateway.machine import Answer
 from gateway.standing import Keeper
 
 CLICKS, CLICK = 3, 0.1  # a relay's armature needs about 10 ms; 100 ms is heard, and too short for most leaves

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway import wire
-from gateway.access.rules.door import Contact, ExitButton, Fire, Given, LineFault
+from gateway.access.rules.door import (
+    Contact,
+    ExitButton,
+    Fire,
+    Given,
+)
 from gateway.config import schema
 from gateway.lines import Lines
+from gateway.machine import LineFault
 from gateway.wire import Meaning
 
 #: The door's queues, the most urgent first: how many inputs each may have waiting.

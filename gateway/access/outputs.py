@@ -9,11 +9,8 @@ from collections.abc import Callable
 
 from drivers.interfaces import OutputLine
 from gateway.access.rules.door import (
-    Answer,
     Effect,
     HoldReleased,
-    LineFault,
-    Note,
     RestLock,
     Show,
     Unlock,
@@ -23,6 +20,7 @@ from gateway.config import schema
 from gateway.errors import DriverError
 from gateway.journal.event import Event
 from gateway.lines import Lines
+from gateway.machine import Answer, LineFault, Note
 
 INDICATORS = ("granted", "denied", "wait", "fault", "buzzer")
 LAMP_MAX_ON = 3600.0  # seconds; an indicator forgotten for an hour goes out by itself

@@ -22,12 +22,9 @@ from gateway.access.rules.door import (
     Contact,
     Door,
     Effect,
-    Expired,
     Given,
     HoldReleased,
-    LineFault,
     RestLock,
-    Tick,
     Unlock,
 )
 from gateway.access.rules.light import Effect as LightEffect
@@ -39,7 +36,7 @@ from gateway.clock import Clock, Now
 from gateway.config import schema
 from gateway.journal.event import Event
 from gateway.lines import Lines
-from gateway.machine import Inbox, Machine, UnknownInput, drive
+from gateway.machine import Expired, Inbox, LineFault, Machine, Tick, UnknownInput, drive
 from gateway.vision.protocol import Candidates, Presence
 from gateway.wire import RETRY
 

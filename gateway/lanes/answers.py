@@ -12,8 +12,13 @@ from gateway.command import Actor, Command, Handler
 from gateway.errors import LineGone, N_, NotFound, Refused
 from gateway.lanes import commands as c
 from gateway.lanes.decision import REASONS, may_pass_by_plate
-from gateway.lanes.rules.inputs import Answer, Grant, Mode, Order
+from gateway.lanes.rules.inputs import (
+    Grant,
+    Mode,
+    Order,
+)
 from gateway.lanes.service import LaneService
+from gateway.machine import Answer
 from gateway.standing import Keeper
 
 

@@ -9,9 +9,18 @@ import msgspec
 from gateway import wire
 from gateway.config import schema
 from gateway.lanes.rules.arm import Settings
-from gateway.lanes.rules.inputs import Beam, Button, Fire, Given, LimitDown, LimitUp, LineFault, Loop
+from gateway.lanes.rules.inputs import (
+    Beam,
+    Button,
+    Fire,
+    Given,
+    LimitDown,
+    LimitUp,
+    Loop,
+)
 from gateway.lanes.rules.start import Fitted
 from gateway.lines import Lines
+from gateway.machine import LineFault
 from gateway.wire import Meaning
 
 #: The lane's queues, the most urgent first: how many inputs each may have waiting. A queue a wire: a loop that

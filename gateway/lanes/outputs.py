@@ -20,8 +20,14 @@ from gateway.asked import Asked
 from gateway.config import schema
 from gateway.errors import DriverError
 from gateway.journal.event import Event
-from gateway.lanes.rules.inputs import Answer, Drive, Effect, Lamp, LineFault, Note, Pulse
+from gateway.lanes.rules.inputs import (
+    Drive,
+    Effect,
+    Lamp,
+    Pulse,
+)
 from gateway.lines import Lines
+from gateway.machine import Answer, LineFault, Note
 
 STOP_FOR = 0.25  # seconds at most of a stop that an opening follows
 PAUSE = 0.05  # seconds between a stop and the opening after it; relays fall in 10 ms

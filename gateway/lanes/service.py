@@ -26,14 +26,19 @@ from gateway.lanes.outputs import LaneOutputs
 from gateway.lanes.plates import Candidate, Reading
 from gateway.lanes.register import Register
 from gateway.lanes.rules.arm import Motion
-from gateway.lanes.rules.inputs import Effect, Expired, Given, LineFault, Mode, NotClosed, Tick
+from gateway.lanes.rules.inputs import (
+    Effect,
+    Given,
+    Mode,
+    NotClosed,
+)
 from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.sense import Position
 from gateway.lanes.rules.start import Sensed, restored
 from gateway.lanes.why import why
 from gateway.lanes.words import problems
 from gateway.lines import Lines
-from gateway.machine import Inbox, Machine, UnknownInput, drive
+from gateway.machine import Expired, Inbox, LineFault, Machine, Tick, UnknownInput, drive
 from gateway.vision.protocol import PlateRead
 from gateway.wire import RETRY
 

@@ -19,10 +19,17 @@ from gateway.clock import Now
 from gateway.journal.event import Event
 from gateway.lanes.rules import inputs as i
 from gateway.lanes.rules.arm import Motion
-from gateway.lanes.rules.inputs import Drive, Effect, Given, Mode, Note, Pulse
+from gateway.lanes.rules.inputs import (
+    Drive,
+    Effect,
+    Given,
+    Mode,
+    Pulse,
+)
 from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.start import Fitted, Sensed, restored
 from gateway.lanes.why import Why, why
+from gateway.machine import Expired, Note, Tick
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 LEAVES = 0.2  # seconds until a moving arm has left its limit switch
@@ -100,7 +107,7 @@ class Simulation:
                     at_end = "top" if self.place >= 1 else "bottom" if self.place <= 0 else "leaves"
                     yield self._turn(limit, "arm", at_end)
             else:
-                yield self._turn(i.Expired(), "", "")
+                yield self._turn(Expired(), "", "")
         self.now = max(self.now, until)
 
     def _due(self) -> float:
@@ -165,7 +172,7 @@ class Simulation:
     def _restart(self) -> list[Given]:
         """The daemon died and starts again: outputs rest, and the lane is as sensed, under its stored order."""
         self.lane = self._restored()
-        return [i.Tick()]
+        return [Tick()]
 
     # --- the arm
 

@@ -13,29 +13,24 @@ from gateway.access import events
 from gateway.access.rules import lock as lock_rules
 from gateway.access.rules import passage as passage_rules
 from gateway.access.rules.door import (
-    Answer,
     Contact,
     Door,
     Effect,
     ExitButton,
-    Expired,
     Fire,
     Given,
     Grant,
     HoldReleased,
-    LineFault,
-    Note,
     Order,
     Refusal,
     RestLock,
     Show,
-    Tick,
     Unlock,
 )
 from gateway.access.rules.lock import FIRES, OPENINGS, Lock, Mode, Phase, Turn
 from gateway.access.rules.passage import OPEN, Leaf, Passage, Sign
 from gateway.clock import Now
-from gateway.machine import UnknownInput
+from gateway.machine import Answer, Expired, LineFault, Note, Tick, UnknownInput
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 

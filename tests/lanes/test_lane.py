@@ -13,10 +13,16 @@ from gateway.clock import Now
 from gateway.lanes import events
 from gateway.lanes.rules import inputs as i
 from gateway.lanes.rules.arm import Motion, Settings
-from gateway.lanes.rules.inputs import Drive, Effect, Given, Mode, Note, Pulse
+from gateway.lanes.rules.inputs import (
+    Drive,
+    Effect,
+    Given,
+    Mode,
+    Pulse,
+)
 from gateway.lanes.rules.lane import RETRY, Lane
 from gateway.lanes.rules.start import Fitted, Sensed, restored
-from gateway.machine import UnknownInput
+from gateway.machine import Answer, Expired, LineFault, Note, Tick, UnknownInput
 
 WALL = datetime(2026, 11, 24, tzinfo=UTC)
 LONG = bool(os.environ.get("LOUMEN_LONG"))
@@ -79,7 +85,7 @@ class History:
         turns = 0
         while (due := self.lane.deadline) is not None and due <= until:
             self.now = max(self.now, due)
-            self.give(i.Expired())
+            self.give(Expired())
             turns += 1
             assert turns < 100, f"it does not come to rest: {self.lane}"
         self.now = until
@@ -102,9 +108,9 @@ class History:
         if kind == 9:
             return i.Button(self._level())
         if kind == 10:
-            return self.random.choice((i.NotClosed(), i.Tick(), i.Refusal("plate", "unknown")))
+            return self.random.choice((i.NotClosed(), Tick(), i.Refusal("plate", "unknown")))
         if kind == 11:
-            return i.LineFault(self.random.choice(("loop", "open")), gone=self.random.random() < 0.5)
+            return LineFault(self.random.choice(("loop", "open")), gone=self.random.random() < 0.5)
         return i.Grant("plate", vehicle="v1", token=2)
 
     def give(self, given: Given) -> tuple[Effect, ...]:
@@ -118,7 +124,7 @@ class History:
         )
         if Pulse.CLOSE in pulses:
             self.closings += 1
-            assert isinstance(given, i.Expired), "nothing but the deadline closes"
+            assert isinstance(given, Expired), "nothing but the deadline closes"
             assert safe, f"closed while loop says {self.occupied} and photocell {self.clear}"
             assert not self.fire, "closed during a fire"
             assert self.lane.mode is Mode.NORMAL, "closed against an order"
@@ -133,7 +139,7 @@ class History:
         if self.fire or self.lane.mode is Mode.HELD:
             on_its_way = self.lane.arm.motion in (Motion.RISING, Motion.UP)
             assert on_its_way or (self.lane.retry_at or 0) > self.now, f"it must be up: {self.lane.arm}"
-        if self.lane.deadline is not None and isinstance(given, i.Expired):
+        if self.lane.deadline is not None and isinstance(given, Expired):
             assert self.lane.deadline > self.now
         return effects
 
@@ -184,33 +190,33 @@ def test_a_button_pressed_again_at_once_is_one_press() -> None:
 
 def test_fire_beats_a_falling_arm_and_is_tried_again_after_a_fault() -> None:
     falling = lane(up=True, down=False)
-    falling, effects = falling.advance(i.Expired(), at(15))
+    falling, effects = falling.advance(Expired(), at(15))
     assert [effect.pulse for effect in effects if isinstance(effect, Drive)] == [Pulse.CLOSE]
     falling, _ = falling.advance(i.LimitUp(reached=False), at(16))
     rising, effects = falling.advance(i.Fire(active=True), at(17))
     assert [effect.pulse for effect in effects if isinstance(effect, Drive)] == [Pulse.STOP, Pulse.OPEN]
     assert notes(effects) == ["lane.fire.v1"]
-    late, effects = rising.advance(i.Expired(), at(23))
+    late, effects = rising.advance(Expired(), at(23))
     assert notes(effects) == ["lane.late.v1"]
     assert late.deadline == 23 + RETRY
-    _, effects = late.advance(i.Expired(), at(23 + RETRY))
+    _, effects = late.advance(Expired(), at(23 + RETRY))
     assert [effect.pulse for effect in effects if isinstance(effect, Drive)] == [Pulse.OPEN]
 
 
 def test_a_closing_that_was_withheld_is_no_closing() -> None:
-    falling, _ = lane(up=True, down=False).advance(i.Expired(), at(15))
+    falling, _ = lane(up=True, down=False).advance(Expired(), at(15))
     up, effects = falling.advance(i.NotClosed(), at(15))
     assert up.arm.motion is Motion.UP
     assert effects == (i.Lamp(on=True),)
-    up, _ = up.advance(i.Tick(), at(16))
+    up, _ = up.advance(Tick(), at(16))
     assert up.deadline == 17, "free again: after the pause for a vehicle that has left"
 
 
 def test_the_answer_names_who_asked() -> None:
     _, effects = lane().advance(i.Grant("command", actor="uid:1", token=7), at(1))
-    assert i.Answer(7) in effects
+    assert Answer(7) in effects
     _, effects = lane().advance(i.Order(Mode.HELD, token=8), at(1))
-    assert i.Answer(8) in effects
+    assert Answer(8) in effects
 
 
 @pytest.mark.parametrize(
@@ -229,16 +235,16 @@ def test_edges_of_the_limits_that_overtake_each_other_are_no_contradiction() -> 
     up, effects = rising.advance(i.LimitDown(reached=False), at(3.01))
     assert (up.arm.motion, notes(effects)) == (Motion.UP, [])
     assert up.deadline == pytest.approx(3.01 + 15)
-    doubtful, _ = rising.advance(i.Tick(), at(3.1))
-    fault, effects = doubtful.advance(i.Expired(), at(3.3))
+    doubtful, _ = rising.advance(Tick(), at(3.1))
+    fault, effects = doubtful.advance(Expired(), at(3.3))
     assert (fault.arm.motion, notes(effects)) == (Motion.FAULT, ["lane.contradiction.v1"])
 
 
 def test_nothing_is_closed_while_the_limits_are_in_doubt() -> None:
     doubtful, _ = lane(up=True, down=False).advance(i.LimitDown(reached=True), at(14.9))
-    waits, effects = doubtful.advance(i.Expired(), at(15))
+    waits, effects = doubtful.advance(Expired(), at(15))
     assert effects == ()
-    fault, effects = waits.advance(i.Expired(), at(15.3))
+    fault, effects = waits.advance(Expired(), at(15.3))
     assert (fault.arm.motion, notes(effects)) == (Motion.FAULT, ["lane.contradiction.v1"])
 
 

@@ -12,8 +12,12 @@ from drivers.registry import Drivers
 from drivers.simulated.building import Building
 from drivers.simulated.driver import SimulatedGpio
 from gateway.lanes.outputs import LaneOutputs
-from gateway.lanes.rules.inputs import Drive, LineFault, Pulse
+from gateway.lanes.rules.inputs import (
+    Drive,
+    Pulse,
+)
 from gateway.lines import Lines
+from gateway.machine import LineFault
 from tests.lanes.site import CLOSE, OPEN, STOP, arm, config
 from tests.virtual_time import run
 

@@ -18,8 +18,7 @@ from gateway.access.events import By
 from gateway.access.rules.lock import EXIT_REST, FIRES, Act, Lock, Mode, Phase, Turn
 from gateway.access.rules.passage import GRACE, OPEN, Passage, Sign, Tell
 from gateway.clock import Now
-from gateway.journal.event import Event
-from gateway.machine import UnknownInput
+from gateway.machine import Answer, Expired, LineFault, Note, Tick, UnknownInput
 
 # --- inputs
 
@@ -82,25 +81,6 @@ class Fire:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    """A line is gone (or, with `gone` false, back)."""
-
-    line: str
-    problem: str = ""
-    gone: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Nothing happened: the machine shows that it turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The deadline has passed."""
-
-
 Given = Grant | Refusal | Order | ExitButton | Contact | Fire | LineFault | Tick | Expired
 
 # --- effects
@@ -128,22 +108,6 @@ class Show:
     """Tell the person at the door: 'granted', 'denied', 'warn' (buzzer on), 'hush' (buzzer off), 'fault', 'well'."""
 
     what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Record an event."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Tell who waits under `token`."""
-
-    token: int
-    done: bool
-    code: str = ""
 
 
 Effect = Unlock | HoldReleased | RestLock | Show | Note | Answer
@@ -228,7 +192,7 @@ class Door:
             track=given.track,
             clock_trusted=now.trusted,
         )
-        answer = (Answer(given.token, done=True),) if given.token else ()
+        answer = (Answer(given.token),) if given.token else ()
         return door, (*effects, Show("granted"), Note(opened), *told, *answer)
 
     def _exit_button(self, now: Now, *, pressed: bool) -> tuple[Door, tuple[Effect, ...]]:
@@ -271,7 +235,7 @@ class Door:
         before = self.lock.mode
         door, effects, _ = self._lock(ORDERS[given.mode], now)
         door, told = door._holding(now)
-        answer = (Answer(given.token, done=True),) if given.token else ()
+        answer = (Answer(given.token),) if given.token else ()
         changed = events.DoorModeChanged(
             door=self.id,
             mode=given.mode.value,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.journal.event import Event
 from gateway.lanes.events import By
+from gateway.machine import Answer, Expired, LineFault, Note, Tick
 
 
 class Mode(StrEnum):
@@ -101,25 +101,6 @@ class NotClosed:
     """The closing pulse was withheld: a last look at the wires saw something. Their inputs follow."""
 
 
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    """A line is gone (or, with `gone` false, back)."""
-
-    line: str
-    problem: str = ""
-    gone: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Nothing happened: the machine shows that it turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The deadline has passed."""
-
-
 Given = (
     Grant | Refusal | Order | Button | Loop | Beam | LimitUp | LimitDown | Fire | NotClosed | LineFault | Tick | Expired
 )
@@ -147,20 +128,6 @@ class Lamp:
     """The light at the lane."""
 
     on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Record an event."""
-
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Tell who waits under `token`."""
-
-    token: int
 
 
 Effect = Drive | Lamp | Note | Answer

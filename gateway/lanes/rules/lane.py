@@ -26,10 +26,17 @@ from gateway.lanes import events
 from gateway.lanes.rules import inputs as i
 from gateway.lanes.rules import sense
 from gateway.lanes.rules.arm import Act, Arm, Motion, Turn
-from gateway.lanes.rules.inputs import Drive, Effect, Given, Lamp, Mode, Note, Pulse
+from gateway.lanes.rules.inputs import (
+    Drive,
+    Effect,
+    Given,
+    Lamp,
+    Mode,
+    Pulse,
+)
 from gateway.lanes.rules.sense import Position
 from gateway.lanes.rules.sensor import Sensor
-from gateway.machine import UnknownInput
+from gateway.machine import Answer, Expired, LineFault, Note, Tick, UnknownInput
 
 RETRY = 10.0  # seconds between attempts to raise an arm that must be up
 DOUBT = 0.3  # seconds until limits that contradict each other are believed to do so
@@ -126,11 +133,11 @@ class Lane:
                 return self._order(given, now.mono)
             case i.Refusal():
                 return self, (Note(self._refused(given)),)
-            case i.LineFault():
+            case LineFault():
                 return self._line_fault(given)
-            case i.Expired():
+            case Expired():
                 return self._expired(now.mono)
-            case i.Tick():
+            case Tick():
                 return self._felt(now.mono, "")
             case _:
                 raise KeyError(given)
@@ -156,7 +163,7 @@ class Lane:
             track=given.track,
             clock_trusted=now.trusted,
         )
-        answer = (i.Answer(given.token),) if given.token else ()
+        answer = (Answer(given.token),) if given.token else ()
         return lane, (*effects, Note(raised), *answer)
 
     def _button(self, given: i.Button, now: Now) -> tuple[Lane, tuple[Effect, ...]]:
@@ -179,7 +186,7 @@ class Lane:
             command_id=given.command_id,
             reason=given.reason,
         )
-        answer = (i.Answer(given.token),) if given.token else ()
+        answer = (Answer(given.token),) if given.token else ()
         return lane, (*effects, Note(changed), *answer)
 
     def _fire(self, given: i.Fire, now: float) -> tuple[Lane, tuple[Effect, ...]]:
@@ -219,7 +226,7 @@ class Lane:
         lane, felt = lane._felt(now, "")
         return lane, (*effects, *felt, *told)
 
-    def _line_fault(self, given: i.LineFault) -> tuple[Lane, tuple[Effect, ...]]:
+    def _line_fault(self, given: LineFault) -> tuple[Lane, tuple[Effect, ...]]:
         faults = self.faults | {given.line} if given.gone else self.faults - {given.line}
         if faults == self.faults:
             return self, ()
