@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from gateway.cli import meter_profile
 from gateway.cli.shell import Shell
-from gateway.errors import ConfigError, N_
-from gateway.locale import _, moment, tell
+from gateway.errors import N_
+from gateway.locale import _, moment, spoken, tell
 from gateway.metering.reasons import REASONS
 
 STATES = {
@@ -29,6 +29,7 @@ FLAGS = {
 }
 ANSWERS = {"registers": N_("registers"), "refusal": N_("a refusal"), "damaged": N_("damaged")}
 SCAN_TIME_OUT = 280.0
+LITRE = 1.0
 MINUTE = "%Y-%m-%d %H:%M"
 LAST = {"hour": 24, "day": 30}
 
@@ -50,20 +51,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     chart.add_argument("meter", help=N_("the meter's name in the configuration"))
     chart.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a bar an hour, or a day"))
     chart.add_argument("--last", type=int, default=0, metavar="N", help=N_("how many of them back (24 hours, 30 days)"))
-    profile = verbs.add_parser("profile", help=N_("register maps: list, show, check; no daemon needed"))
-    deeds = profile.add_subparsers(dest="deed", metavar="VERB", required=True)
-    listing = deeds.add_parser("list", help=N_("all profiles"))
-    listing.add_argument("--folder", default="", metavar="DIR", help=N_("a folder with profiles of one's own"))
-    show = deeds.add_parser("show", help=N_("one profile: registers and requests"))
-    show.add_argument("profile", help=N_("a name of the list, or a file"))
-    show.add_argument("--folder", default="", metavar="DIR", help=N_("a folder with profiles of one's own"))
-    check = deeds.add_parser("check", help=N_("every mistake of a profile: file, line, key"))
-    check.add_argument("file", type=Path, nargs="+", help=N_("profile files"))
+    meter_profile.add(verbs.add_parser("profile", help=N_("register maps: list, show, check; no daemon needed")))
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.verb == "profile":
-        return {"list": _profiles, "show": _profile, "check": _check}[arguments.deed](arguments, shell)
+        return meter_profile.run(arguments, shell)
     return {"list": _list, "read": _read, "scan": _scan, "history": _history, "chart": _chart}[arguments.verb](
         arguments, shell
     )
@@ -116,15 +109,19 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
 
     def human() -> None:
         register = "-" if document["register"] is None else f"{document['register'] / 1000:.6f} m3"
-        shell.say(f"{document['meter']}: {register}  {document['at']}")
+        shell.say(f"{document['meter']}: {register}  {moment(document['at'])}")
         if not document["believed"]:
             shell.say(f"  {_(N_('not believed:'))} {_(document['reason'])}")
         for name, value in document["values"].items():
-            shell.say(f"  {name}: {value:g} {document['units'].get(name, '')}".rstrip())
+            shell.say(f"  {meter_profile.quantity(name)}: {value:g} {document['units'].get(name, '')}".rstrip())
         for flag in document["flags"]:
             shell.say(f"  {_(FLAGS.get(flag, flag))}")
-        if document["note"]:
-            shell.say(f"  {document['note']}")
+        if document["step"] > LITRE:
+            facts = {"litres": f"{document['step']:.1f}"}
+            shell.say(f"  {tell(N_('its register counts in steps of {litres} L: smaller leaks are not seen'), facts)}")
+        note = meter_profile.note(document, spoken())
+        if note:
+            shell.say(f"  {note}")
 
     shell.out(document, human)
     return shell.done(document["believed"])
@@ -202,76 +199,3 @@ def _chart(arguments: argparse.Namespace, shell: Shell) -> int:
     document = chart.document(history)
     shell.out(document, lambda: "\n".join(chart.lines(document)))
     return shell.done()
-
-
-# --- profiles, without a daemon
-
-
-def _profiles(arguments: argparse.Namespace, shell: Shell) -> int:
-    from gateway.metering import profiles
-
-    found = []
-    for name, path in profiles.known(arguments.folder).items():
-        try:
-            profile = profiles.load_file(path)
-        except ConfigError as error:
-            found.append({"profile": name, "model": "", "source": "", "problem": error.render(_)})
-        else:
-            found.append({"profile": name, "model": profile.model, "source": profile.source, "problem": ""})
-    shell.out(
-        {"profiles": found},
-        lambda: shell.table(
-            [N_("profile"), N_("model"), N_("source")],
-            [(one["profile"], one["model"] or one["problem"], one["source"]) for one in found],
-        ),
-    )
-    return shell.done()
-
-
-def _profile(arguments: argparse.Namespace, shell: Shell) -> int:
-    import msgspec
-
-    from gateway.metering import profile as p
-    from gateway.metering import profiles
-
-    given = Path(arguments.profile)
-    is_file = given.suffix == ".toml"
-    profile = profiles.load_file(given) if is_file else profiles.load(arguments.profile, arguments.folder)
-    document = msgspec.to_builtins(profile)
-    document["requests"] = [
-        {"function": int(span.function), "address": span.address, "count": span.count} for span in p.spans(profile)
-    ]
-
-    def human() -> None:
-        shell.say(f"{profile.model}\n  {profile.source}")
-        if profile.note:
-            shell.say(f"  {profile.note}")
-        rows: list[tuple[object, ...]] = [
-            (_(N_("total")), part.address, part.type, f"x {part.millilitres:g} mL") for part in profile.total
-        ]
-        rows += [(flag.name, flag.address, "", "") for flag in profile.flag]
-        rows += [(name, value.address, value.type, value.unit) for name, value in profile.value.items()]
-        shell.table([N_("what"), N_("register"), N_("type"), N_("unit")], rows)
-        for span in document["requests"]:
-            shell.say(tell(N_("a poll asks function {function}, from {address} on, {count} registers"), span))
-
-    shell.out(document, human)
-    return shell.done()
-
-
-def _check(arguments: argparse.Namespace, shell: Shell) -> int:
-    from gateway.config.mistakes import ConfigMistakes
-    from gateway.metering import profiles
-
-    mistakes = []
-    for file in arguments.file:
-        try:
-            profiles.load_file(file)
-        except ConfigMistakes as error:
-            mistakes += list(error.mistakes)
-
-    def human() -> str:
-        return "\n".join(mistake.render(_) for mistake in mistakes) or _(N_("no mistakes"))
-
-    shell.out({"ok": not mistakes, "mistakes": [mistake.document() for mistake in mistakes]}, human)
-    return shell.done(not mistakes)

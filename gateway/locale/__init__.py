@@ -31,6 +31,7 @@ OWN_NAMES: Final = frozenset(
 )
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
+_SYSTEM_ERROR: Final = re.compile(r"\[Errno -?\d+\] ([^:]+)(: '.*')?")
 
 _spoken: list[Language] = ["en"]
 _zone: list[Callable[[], tzinfo | None]] = [lambda: None]
@@ -80,6 +81,17 @@ def moment(text: str, shape: str = "%Y-%m-%d %H:%M:%S") -> str:
         return text
 
 
+def labelled(label: str, text: str) -> str:
+    """A label and its text, with the colon of the reader's language."""
+    return f"{label}：{text}" if _spoken[0] == "zh" else f"{label}: {text}"
+
+
+def _plain(fact: str) -> str:
+    """A fact as a reader wants it: a moment by the site's clock, a system's error without number and path."""
+    found = _SYSTEM_ERROR.fullmatch(fact)
+    return found[1] if found else moment(fact)
+
+
 def of_environment(environment: Mapping[str, str]) -> Language | None:
     """The language that the locale asks for; None where it says nothing (unset, C, POSIX)."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -99,7 +111,7 @@ class _Facts(dict[str, object]):
 def tell(message: str, facts: Mapping[str, object], translate: Callable[[str], str] = _) -> str:
     """`message` in words, with its facts in their places. Never raises: a wrong place stays visible."""
     words = {
-        key: translate(moment(fact)) if isinstance(fact, str) and key not in OWN_NAMES else fact
+        key: translate(_plain(fact)) if isinstance(fact, str) and key not in OWN_NAMES else fact
         for key, fact in facts.items()
     }
     try:

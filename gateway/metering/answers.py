@@ -61,7 +61,9 @@ class Meters:
             values=dict(look.values),
             units={name: value.unit for name, value in profile.value.items()},
             flags=tuple(sorted(look.flags)),
+            step=look.step / 1000,
             note=profile.note,
+            note_zh=profile.note_zh,
         )
 
     async def scan(self, command: c.ScanMeters, _actor: Actor) -> c.Scan:

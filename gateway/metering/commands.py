@@ -56,6 +56,7 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     state: str  # "ok", "waiting" (for its first readings), "silent", "unusable"
     register: float | None = None  # litres, as its display shows
+    step: float = 0.001  # litres: what its register counts in, a float's grows with it
     total: float | None = None  # litres; goes on over roll-overs and replaced meters
     read_at: str = ""
     age: float | None = None  # seconds since the last believed reading
@@ -90,7 +91,9 @@ class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float] = msgspec.field(default_factory=dict)
     units: dict[str, str] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    step: float = 0.001  # litres
     note: str = ""
+    note_zh: str = ""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

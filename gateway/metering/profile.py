@@ -22,6 +22,8 @@ Kind = Literal["u16", "s16", "u32", "s32", "u64", "f32", "f64", "bcd32"]
 Address = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 WIDTHS: dict[str, int] = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "f32": 2, "f64": 4, "bcd32": 2}
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "u64": ">Q", "f32": ">f", "f64": ">d"}
+ENDS = {"u16": 1 << 16, "s16": 1 << 15, "u32": 1 << 32, "s32": 1 << 31, "u64": 1 << 64, "bcd32": 10**8}
+MANTISSA = 24  # bits of a 32-bit float
 FLOATS = frozenset({"f32", "f64"})
 FUNCTIONS = {"holding": Function.HOLDING, "input": Function.INPUT}
 ABSENT = 0xFFFF  # what many modules give while they have nothing
@@ -78,8 +80,9 @@ class Profile(Part, frozen=True, kw_only=True):
     bridge: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0  # registers in between that may be read along
     answers_within: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.5  # seconds
     baud: Annotated[int, msgspec.Meta(ge=300, le=115200)] = 9600  # as delivered
-    rolls_over_at: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # litres; 0: not known
-    note: str = ""
+    rolls_over_at: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # litres; 0: where the format of the total ends
+    note: str = ""  # for people, shown with every reading
+    note_zh: str = ""
     total: tuple[Number, ...]
     running: Value | None = None  # seconds since power-up: stands still when the answers are stale
     value: dict[str, Value] = msgspec.field(default_factory=dict)
@@ -176,8 +179,35 @@ def decode(profile: Profile, registers: Registers) -> Decoded:
 def _step(part: Number, value: float) -> float:
     """The resolution of a part: one count, or what a float can tell apart at this size."""
     if part.type == "f32":
-        return part.millilitres * max(abs(value), 1e-30) * 2.0**-23
+        return part.millilitres * 2.0 ** (math.frexp(value)[1] - MANTISSA)
     return 1.0 if part.type == "f64" else part.millilitres
+
+
+def rolls_over_at(profile: Profile) -> int:
+    """Where the register begins again, millilitres: as the document says, else where its format ends; 0: nowhere.
+
+    The part that counts most decides; a float never rolls over, it grows coarse (`coarse_from`).
+    """
+    if profile.rolls_over_at:
+        return round(profile.rolls_over_at * 1000)
+    return format_ends_at(profile)
+
+
+def format_ends_at(profile: Profile) -> int:
+    """What the total's registers cannot hold any more, millilitres; 0 where floats hold it."""
+    if not profile.total or profile.total[0].type in FLOATS:
+        return 0
+    return round(ENDS[profile.total[0].type] * profile.total[0].millilitres)
+
+
+def coarse_from(profile: Profile) -> float | None:
+    """From which total on (litres) a 32-bit float counts in steps of more than a litre; None: it never does."""
+    if not profile.total or profile.total[-1].type != "f32":
+        return None
+    part = profile.total[-1]
+    value = 2.0 ** (math.floor(math.log2(1000 / part.millilitres)) + MANTISSA)
+    held = profile.total[-2].millilitres if len(profile.total) > 1 else math.inf
+    return value * part.millilitres / 1000 if value * part.millilitres < held else None
 
 
 def _value(profile: Profile, value: Value, registers: Registers) -> float | None:

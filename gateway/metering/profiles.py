@@ -15,7 +15,7 @@ from gateway.config.mistakes import ConfigMistakes, Finding, KeyPath, Mistake
 from gateway.config.positions import Positions
 from gateway.config.typed import read
 from gateway.errors import N_, NotFound
-from gateway.metering.profile import FLOATS, WIDTHS, Profile
+from gateway.metering.profile import FLOATS, WIDTHS, Profile, coarse_from, format_ends_at
 
 LARGEST = 64 * 1024  # bytes of a profile
 
@@ -49,6 +49,21 @@ def load(name: str, own: str = "") -> Profile:
 
 def load_file(path: Path) -> Profile:
     """Read and check a file. Raises ConfigMistakes."""
+    document, text = _read(path)
+    return parse(document, text, path)
+
+
+def examine(path: Path) -> tuple[Profile | None, list[Mistake]]:
+    """A file's profile and all there is to say about it; no profile where something is wrong."""
+    try:
+        document, text = _read(path)
+        profile = parse(document, text, path)
+    except ConfigMistakes as error:
+        return None, list(error.mistakes)
+    return profile, located(advice(profile), Positions(text), path)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -66,7 +81,7 @@ def load_file(path: Path) -> Profile:
         raise _whole(
             path, N_("this is not TOML: {problem}"), int(line.group(1)) if line else 1, problem=str(error)
         ) from error
-    return parse(document, text, path)
+    return document, text
 
 
 def parse(document: dict[str, Any], text: str, path: Path) -> Profile:
@@ -77,6 +92,26 @@ def parse(document: dict[str, Any], text: str, path: Path) -> Profile:
     if findings:
         raise ConfigMistakes(path, located(findings, Positions(text), path))
     return profile
+
+
+def advice(profile: Profile) -> Iterator[Finding]:
+    """What is no mistake of the file, and what its reader should know."""
+    coarse = coarse_from(profile)
+    if coarse is not None:
+        yield Finding(
+            ("total", len(profile.total) - 1, "type"),
+            N_("from {cubic} m3 on this total counts in steps of more than a litre: small leaks are not seen then"),
+            N_("read a whole number if the meter has one"),
+            {"cubic": f"{coarse / 1000:,.0f}"},
+            "warning",
+        )
+    if profile.running is None and profile.probe is None:
+        yield Finding(
+            ("probe",),
+            N_("nothing in this profile proves the model: a wrong map may look like water"),
+            N_("compare the first readings with the display"),
+            severity="hint",
+        )
 
 
 def _told_already(path: KeyPath, told: set[KeyPath]) -> bool:
@@ -93,6 +128,14 @@ def check(profile: Profile) -> Iterator[Finding]:
         if not str(getattr(profile, key)).strip():
             yield Finding((key,), N_("this says nothing"), N_("name the document and its version"))
     yield from _total(profile)
+    ends = format_ends_at(profile) if all(part.type in WIDTHS for part in profile.total) else 0
+    if ends and profile.rolls_over_at * 1000 > ends:
+        yield Finding(
+            ("rolls_over_at",),
+            N_("the total's registers end at {litres} L already"),
+            N_("leave the key out where the document names no earlier end"),
+            {"litres": f"{ends / 1000:.0f}"},
+        )
     for name, value in profile.value.items():
         yield from _fits(profile, ("value", name), value.address, value.type)
     if profile.running is not None:

@@ -23,7 +23,7 @@ from gateway.measurements import Hour, Sample
 from gateway.metering import commands as c
 from gateway.metering import events, memory, profiles, told
 from gateway.metering.line import Asked, Line
-from gateway.metering.profile import Decoded, Profile
+from gateway.metering.profile import Decoded, Profile, rolls_over_at
 from gateway.metering.reading import Belief
 from gateway.metering.rules import Reading
 from gateway.metering.rules.burst import Burst
@@ -34,6 +34,7 @@ FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
 SAVE_EVERY, SAVE_AFTER_FINDING = 600.0, 15.0
 DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
+LITRE = 1000  # millilitres
 OVERLOAD = 2.0  # times Q3: what a pipe cannot give
 GAP, MINUTE = 3.0, 60.0  # intervals between two looks, and more, is a gap; a pause of a minute never
 REPLAY = timedelta(hours=26)
@@ -42,6 +43,8 @@ WORTH_SAVING = (events.LeakSuspected, events.LeakCleared, events.MeterReplaced, 
 SILENT = N_("meter {meter} (unit {unit}) gives no believable answer")
 SILENT_MEND = N_("'loumen meter read {meter}' says what comes; check its supply, wires and unit number")
 LEAK = N_("a leak is suspected behind meter {meter} since {since}")
+COARSE = N_("the register of meter {meter} counts in steps of {litres} L by now: smaller leaks are not seen")
+COARSE_MEND = N_("its total is a 32-bit float: read another register, have the total set to zero, or change the meter")
 LEAK_MEND = N_("look for running water; 'loumen meter history {meter}' shows the hours")
 
 log = logging.getLogger("loumen.metering")
@@ -115,7 +118,7 @@ class Metering:
         hourly = meter.q3 * 1_000_000
         return Watch(
             Who(name, meter.bus, meter.unit, rules.silent_after, gap=GAP * max(meter.interval, MINUTE)),
-            Belief(most=round(OVERLOAD * hourly), rolls_over_at=round(profile.rolls_over_at * 1000)),
+            Belief(most=round(OVERLOAD * hourly), rolls_over_at=rolls_over_at(profile)),
             Continuous(still=rules.still, window=rules.still_within),
             Burst(flow=round(rules.burst_share * hourly), lasts=rules.burst_lasts, window=rules.burst_window),
         )
@@ -278,6 +281,7 @@ class Metering:
             profile=config.profile,
             state=state,
             register=None if watch.belief.register is None else watch.belief.register / 1000,
+            step=watch.burst.step / 1000,
             total=None if last is None else last.register / 1000,
             read_at="" if last is None else utc(last.at),
             age=None if last is None else round(max(0.0, at - last.at), 1),
@@ -319,5 +323,8 @@ class Metering:
             gone = self.lines[watch.who.bus].problem is not None
             if watch.silent and not gone:
                 yield f"meter.{name}", NoAnswer(SILENT, mend=SILENT_MEND, meter=name, unit=watch.who.unit)
+            if watch.burst.step > LITRE:
+                litres = f"{watch.burst.step / LITRE:.1f}"
+                yield f"meter.{name}", LoumenError(COARSE, mend=COARSE_MEND, meter=name, litres=litres)
             for leak in watch.leaks:
                 yield f"meter.{name}", LoumenError(LEAK, mend=LEAK_MEND, meter=name, since=utc(leak.since))

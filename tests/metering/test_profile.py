@@ -11,10 +11,22 @@ from hypothesis import strategies as st
 from drivers.interfaces import Function
 from gateway.config.mistakes import ConfigMistakes
 from gateway.metering import profiles
-from gateway.metering.profile import WIDTHS, Profile, decode, encode, probe_span, proves, spans
+from gateway.metering.profile import (
+    WIDTHS,
+    Profile,
+    coarse_from,
+    decode,
+    encode,
+    probe_span,
+    proves,
+    rolls_over_at,
+    spans,
+)
+from gateway.metering.reading import Belief
 
 NAMES = sorted(profiles.known())
 SHIPPED = {name: profiles.load(name) for name in NAMES}
+MILLILITRES = {"address": 0, "type": "u32", "millilitres": 1}
 EXACT = [name for name in NAMES if not any(part.type == "f32" for part in SHIPPED[name].total)]
 
 
@@ -23,6 +35,76 @@ def test_the_shipped_profiles_differ_in_order_split_and_resolution() -> None:
     assert {profile.words for profile in SHIPPED.values()} == {"high-first", "low-first"}
     assert {len(profile.total) for profile in SHIPPED.values()} == {1, 2}
     assert all(profile.source for profile in SHIPPED.values())
+
+
+#: The makers' documents, to the register: wire address, type, unit, words (low or high first), bytes.
+MAPS: dict[str, tuple[str, str, set[tuple[int, str, str]]]] = {
+    "tuf-2000m": (
+        "low-first",
+        "high-first",
+        {(8, "s32", "total"), (10, "f32", "total"), (0, "f32", "m3/h"), (4, "f32", "m/s"), (12, "s32", "m3")}
+        | {(24, "s32", "m3"), (71, "u16", ""), (91, "u16", ""), (360, "f32", "probe")},
+    ),
+    "dynaflox-ultrad": (
+        "high-first",
+        "high-first",
+        {(0, "s32", "L/h"), (2, "s32", "total"), (4, "s32", "total"), (6, "s32", "m3"), (8, "s32", "mL")}
+        | {(10, "u32", "running"), (14, "u16", "V"), (16, "u16", "")},
+    ),
+    "usw-dn15-dn40": (
+        "high-first",
+        "high-first",
+        {(0, "u64", "L"), (4, "u64", "total"), (0x0802, "u32", "L"), (0x0804, "u16", "")},
+    ),
+    "xintai": (
+        "low-first",
+        "low-first",
+        {(1, "f32", "total"), (3, "f32", "m3"), (5, "f32", "m3/h"), (7, "flag", "empty_pipe"), (10, "f32", "")}
+        | {(26, "f32", "V"), (28, "u16", "")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_map_is_the_document_s_to_the_register(name: str) -> None:
+    profile = SHIPPED[name]
+    found = {(part.address, str(part.type), "total") for part in profile.total}
+    found |= {(value.address, str(value.type), value.unit) for value in profile.value.values()}
+    found |= {(flag.address, "flag", flag.name) for flag in profile.flag}
+    if profile.running is not None:
+        found.add((profile.running.address, profile.running.type, "running"))
+    if profile.probe is not None:
+        found.add((profile.probe.address, profile.probe.type, "probe"))
+    assert (profile.words, profile.bytes, found) == MAPS[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_register_begins_again_where_its_format_ends(name: str) -> None:
+    profile, end = SHIPPED[name], rolls_over_at(SHIPPED[name])
+    assert end == {"tuf-2000m": 2**31 * 10**6, "dynaflox-ultrad": 2**31 * 10**6, "usw-dn15-dn40": 2**64}.get(name, 0)
+    if 0 < end < 10**17:
+        assert decode(profile, encode(profile, end - 500)).register == end - 500
+        belief, _ = Belief(5_000_000, end, register=end - 500).judge(decode(profile, encode(profile, 400)), 60.0)
+        assert (belief.register, belief.offset) == (400, end)
+
+
+def test_a_float_grows_coarse_where_it_is_said_to() -> None:
+    xintai = SHIPPED["xintai"]
+    assert coarse_from(xintai) == 16_384_000.0
+    assert decode(xintai, encode(xintai, 16_383_000_000)).step == 977
+    assert decode(xintai, encode(xintai, 16_385_000_000)).step == 1954
+    assert decode(xintai, encode(xintai, 16_384_001_000)).register == 16_384_001_953, "the litre is lost"
+    assert [coarse_from(SHIPPED[name]) for name in NAMES if name != "xintai"] == [None] * 3
+    advice = [finding for finding in profiles.advice(xintai) if finding.severity == "warning"]
+    assert [(finding.path, finding.facts["cubic"]) for finding in advice] == [(("total", 0, "type"), "16,384")]
+
+
+def test_a_register_cannot_begin_again_beyond_its_format() -> None:
+    document = {"model": "m", "source": "s", "rolls_over_at": 5_000_000, "total": [MILLILITRES]}
+    with pytest.raises(ConfigMistakes, match="end at 4294967 L already"):
+        profiles.parse(document, "", Path("m.toml"))
+    document["rolls_over_at"] = 100_000
+    assert rolls_over_at(profiles.parse(document, "", Path("m.toml"))) == 100_000_000
 
 
 def test_a_profile_has_nothing_to_write_with() -> None:
