@@ -50,6 +50,7 @@ class ChardevOutput(Momentary):
 
     def __init__(self, spec: OutputSpec, request: gpiod.LineRequest) -> None:
         super().__init__(spec, self._set)
+        self.failed = False
         self._request = request
 
     def release(self) -> None:
@@ -65,7 +66,7 @@ class ChardevOutput(Momentary):
         try:
             self._request.set_value(self.spec.line, Value.ACTIVE if energised else Value.INACTIVE)
         except OSError as error:
-            failure = gone(self.spec, error)
+            self.failed, failure = True, gone(self.spec, error)
             if error.errno == errno.ENODEV:
                 self.end(failure)
             raise failure from error
@@ -81,6 +82,7 @@ class ChardevInput:
     def __init__(self, spec: InputSpec, request: gpiod.LineRequest) -> None:
         self.spec = spec
         self.lost = 0
+        self.failed = False
         self._request = request
         self._last = 0  # the kernel numbers a line's edges from 1
         self._edges = deque[Edge]()
@@ -94,6 +96,7 @@ class ChardevInput:
         try:
             return self._request.get_value(self.spec.line) is Value.ACTIVE
         except OSError as error:
+            self.failed = True
             raise gone(self.spec, error) from error
 
     def edges(self) -> AsyncIterator[Edge]:
@@ -175,7 +178,7 @@ class ChardevInput:
         self._wake()
 
     def _end(self, error: LineGone) -> None:
-        self._gone = error
+        self.failed, self._gone = True, error
         self._unfollow()
         self._wake()
 
@@ -235,6 +238,7 @@ class GpioChardev:
         self._chips.clear()
 
     def _request(self, spec: OutputSpec | InputSpec, settings: gpiod.LineSettings) -> gpiod.LineRequest:
+        self._give_back(spec)
         chip = self._chip(spec.chip, spec.line)
         consumer = f"loumen:{spec.name}"[:CONSUMER]
         buffer = BUFFER if isinstance(spec, InputSpec) else None
@@ -243,7 +247,16 @@ class GpioChardev:
         except OSError as error:
             if error.errno == errno.EBUSY:
                 raise refusals.line_busy(spec.chip, spec.line, self.inspect(spec.chip, spec.line).consumer) from error
+            if error.errno == errno.ENODEV:  # pulled out; put back it will be another device: look for it anew
+                self._chips.pop(spec.chip).close()
+                raise gone(spec, error) from error
             raise refusals.line_refused(spec.chip, spec.line, os.strerror(error.errno or 0)) from error
+
+    def _give_back(self, spec: OutputSpec | InputSpec) -> None:
+        """Release an earlier claim of the line that failed: it would be what holds the line."""
+        for line in [held for held in self._held if held.failed and _same(held.spec, spec)]:
+            line.release()
+            self._held.remove(line)
 
     def _chip(self, name: str, line: int) -> gpiod.Chip:
         if name not in self._chips:
@@ -290,3 +303,7 @@ class GpioChardev:
             except OSError:
                 continue
         return ", ".join(labels)
+
+
+def _same(one: OutputSpec | InputSpec, other: OutputSpec | InputSpec) -> bool:
+    return (one.chip, one.line) == (other.chip, other.line)

@@ -78,7 +78,7 @@ def line_gone(chip: str, line: int, reason: str) -> LineGone:
     return LineGone(
         N_("Line {line} of {chip} does not answer any more ({reason})."),
         where=f"{chip}:{line}",
-        mend=N_("Look at the board or the expander and its cable, then start Loumen again."),
+        mend=N_("Look at the board or the expander and its cable; it is tried again by itself."),
         chip=chip,
         line=line,
         reason=reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from drivers import edges, gpio_chardev
-from drivers.errors import LineGone, LineMissing
+from drivers.errors import LineBusy, LineGone, LineMissing
 from drivers.gpio_chardev import GpioChardev
 from drivers.interfaces import Bias, GpioDriver, InputSpec, OutputSpec
 from tests.drivers.contract import IN, OUT, GpioContract, following, run
@@ -161,3 +162,56 @@ def test_a_pulse_whose_chip_vanishes_ends_in_an_error_and_no_timer(bench: Kernel
         driver.close()
 
     run(scenario())
+
+
+def test_a_chip_that_was_pulled_out_and_put_back_is_claimed_again(bench: Kernel) -> None:
+    async def scenario() -> None:
+        driver = bench.driver()
+        output, entry = OutputSpec("lock", bench.chip, OUT), InputSpec("button", bench.chip, IN, bias=Bias.DOWN)
+        lock, button = driver.claim_output(output), driver.claim_input(entry)
+        bench.bank.remove()
+        with pytest.raises(LineGone):
+            lock.hold()
+        with pytest.raises(LineGone):
+            button.read()
+        with pytest.raises(LineGone):
+            driver.claim_output(output)
+        with pytest.raises(LineMissing):
+            driver.claim_output(output)  # no chip of this label is there now
+        bench.bank.plug()
+        driver.claim_output(output).hold()
+        assert bench.level(OUT)
+        again = driver.claim_input(entry)
+        bench.bank.pull(IN, high=True)
+        (edge,) = await following(again, 1)
+        assert edge.active
+
+    run(scenario())
+
+
+def test_a_claim_that_failed_does_not_stand_in_its_own_way(bench: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expander that answered once with an error: its line is claimed anew, and rests meanwhile."""
+
+    async def scenario() -> None:
+        driver, spec = bench.driver(), OutputSpec("lock", bench.chip, OUT)
+        line = driver.claim_output(spec)
+        with monkeypatch.context() as broken:
+            broken.setattr(line, "_request", Broken(line._request))
+            with pytest.raises(LineGone):
+                line.hold()
+        with pytest.raises(LineBusy):
+            bench.driver().claim_output(spec)
+        driver.claim_output(spec).hold()
+        assert bench.level(OUT)
+
+    run(scenario())
+
+
+class Broken:
+    """A request whose register access fails."""
+
+    def __init__(self, request: object) -> None:
+        self._request = request
+
+    def set_value(self, line: int, value: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")

@@ -38,10 +38,7 @@ class Bank:
             folder = bank / f"line{line}"
             folder.mkdir()
             (folder / "name").write_text(name)
-        (self._device / "live").write_text("1")
-        device, chip = (self._device / "dev_name").read_text().strip(), (bank / "chip_name").read_text().strip()
-        self.path = Path("/dev") / chip
-        self._chip = Path("/sys/devices/platform") / device / chip
+        self.plug()
 
     def pull(self, line: int, *, high: bool) -> None:
         """Pull the wire: an input (or a line without an owner) takes this level."""
@@ -58,6 +55,14 @@ class Bank:
         found = re.search(rf"^{self.path.name}: GPIOs (\d+)-", text, re.MULTILINE)
         assert found, text
         return int(found[1])
+
+    def plug(self) -> None:
+        """The chip appears, under its label and whatever number the kernel has left."""
+        (self._device / "live").write_text("1")
+        device = (self._device / "dev_name").read_text().strip()
+        chip = (self._device / "bank" / "chip_name").read_text().strip()
+        self.path = Path("/dev") / chip
+        self._chip = Path("/sys/devices/platform") / device / chip
 
     def remove(self) -> None:
         """The chip vanishes, as a pulled USB expander would."""
