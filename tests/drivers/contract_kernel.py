@@ -12,7 +12,7 @@ import pytest
 
 from drivers import edges, gpio_chardev
 from drivers.errors import LineBusy, LineGone, LineMissing
-from drivers.gpio_chardev import GpioChardev
+from drivers.gpio_chardev import ChardevOutput, GpioChardev
 from drivers.interfaces import Bias, GpioDriver, InputSpec, OutputSpec
 from tests.drivers.contract import IN, OUT, GpioContract, following, run
 from tests.real.uml.lines import Bank, Trace
@@ -195,6 +195,7 @@ def test_a_claim_that_failed_does_not_stand_in_its_own_way(bench: Kernel, monkey
     async def scenario() -> None:
         driver, spec = bench.driver(), OutputSpec("lock", bench.chip, OUT)
         line = driver.claim_output(spec)
+        assert isinstance(line, ChardevOutput)
         with monkeypatch.context() as broken:
             broken.setattr(line, "_request", Broken(line._request))
             with pytest.raises(LineGone):
