@@ -37,7 +37,6 @@ from gateway.access.service import TICK, DoorService
 from gateway.clock import SystemClock
 from gateway.config.last_good import Chosen, choose
 from gateway.daemon_events import DaemonStarted, DaemonStopped
-from gateway.errors import LoumenError
 from gateway.io.service import IoService
 from gateway.journal.event import Event
 from gateway.lines import Lines
@@ -59,15 +58,11 @@ TURN_WITHIN = 5 * TICK  # a door that did not turn for so long is hung: systemd 
 
 
 def main(config: Path) -> int:
-    """Run until SIGTERM or SIGINT; 0 after an orderly stop."""
+    """Run until SIGTERM or SIGINT; 0 after an orderly stop. Raises LoumenError where it cannot start."""
     logging.basicConfig(
         level=os.environ.get("LOUMEN_LOG", "INFO"), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
-    try:
-        return asyncio.run(Daemon(choose(config), config, _process_began()).run())
-    except LoumenError as error:
-        log.error("%s", error)
-        return 1
+    return asyncio.run(Daemon(choose(config), config, _process_began()).run())
 
 
 def _process_began() -> float:

@@ -6,6 +6,7 @@ import gettext
 import re
 import string
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -103,3 +104,25 @@ def test_the_folder_ships_both() -> None:
     for language in ("zh_CN", "en"):
         folder = Path(locale.FOLDER) / language / "LC_MESSAGES"
         assert (folder / "loumen.mo").stat().st_size > 10_000
+
+
+def test_a_moment_is_shown_by_the_sites_clock() -> None:
+    locale.live_in(lambda: ZoneInfo("Asia/Shanghai"))
+    try:
+        assert locale.moment("2026-11-28T17:34:05+00:00") == "2026-11-29 01:34:05"
+        assert locale.moment("2026-11-28T17:34:05.250Z", "%H:%M") == "01:34"
+        assert locale.moment("unit 2026") == "unit 2026"
+        assert locale.moment("2026-99-28T17:34:05+00:00") == "2026-99-28T17:34:05+00:00"
+        assert locale.tell("until {until}", {"until": "2026-11-28T17:34:05+00:00"}) == "until 2026-11-29 01:34:05"
+    finally:
+        locale.live_in(lambda: None)
+
+
+def test_what_the_system_says_is_translated_without_its_number_and_path() -> None:
+    locale.speak("zh")
+    try:
+        told = locale.tell("{problem}", {"problem": "[Errno 2] No such file or directory: '/nix/x'"})
+        assert told == locale.tell("{problem}", {"problem": "No such file or directory"}) == "没有这个文件或文件夹"
+        assert locale.labelled("门", "已锁") == "门：已锁"
+    finally:
+        locale.speak("en")

@@ -9,7 +9,7 @@ from gateway.config.machine import inspector
 from gateway.doctor.checks import CHECKS
 from gateway.doctor.look import Grade, Look, Outcome, look
 from gateway.errors import N_
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, tell
 
 STYLES: dict[Grade, str] = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 SIGNS: dict[Grade, str] = {"ok": "●", "warn": "▲", "fail": "✖", "skip": "○"}
@@ -78,9 +78,10 @@ def document(box: Look, outcomes: dict[str, Outcome]) -> dict[str, object]:
 def _show(outcomes: dict[str, Outcome], shell: Shell) -> None:
     for name, outcome in outcomes.items():
         grade = outcome.grade
-        shell.mark(f"{SIGNS[grade]} {_(TITLES[name])}: {tell(outcome.what, outcome.facts)}", STYLES[grade], hang=2)
+        text = labelled(_(TITLES[name]), tell(outcome.what, outcome.facts))
+        shell.mark(f"{SIGNS[grade]} {text}", STYLES[grade], hang=2)
         for one in outcome.details:
-            shell.say(f"{one.name}: {tell(one.what, one.facts)}", indent=4)
+            shell.say(labelled(one.name, tell(one.what, one.facts)), indent=4)
             if one.mend:
                 shell.say(f"{_(N_('mend:'))} {tell(one.mend, one.facts)}", indent=6)
         if outcome.mend:

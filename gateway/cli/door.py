@@ -12,7 +12,16 @@ from gateway.cli.status import door_line
 from gateway.cli.words import COMMANDED, FACES, LOCKS, MODES, SENSED, say_whys
 from gateway.control.status import DoorStatus
 from gateway.errors import N_
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, tell
+
+#: Why somebody may not pass -> what a technician can do about it.
+MENDS = {
+    "inactive": N_("loumen person change {person} --resume"),
+    "other_door": N_("loumen person change {person} --door {door}"),
+    "not_yet": N_("loumen person change {person} --from DATE"),
+    "expired": N_("loumen person change {person} --until DATE"),
+    "blocked": N_("'loumen door release {door}' ends a lock-down"),
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         if verb in {"open", "hold", "lock", "release"}:
             one.add_argument("--reason", default="", help=N_("why; it stands in the journal"))
         if verb == "explain":
-            one.add_argument("person", help=N_("the person's id"))
+            one.add_argument("person", help=N_("id, the beginning of one, or the whole name"))
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
@@ -78,9 +87,9 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     ]
 
     def human() -> None:
-        shell.say(f"{line.part}: {line.text}")
+        shell.say(labelled(line.part, line.text))
         for name, value in facts:
-            shell.say(f"  {_(name)}: {value}")
+            shell.say("  " + labelled(_(name), value))
         say_whys(door.whys, shell.say)
 
     shell.out(document, human)
@@ -112,11 +121,21 @@ def _identify(arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _explain(arguments: argparse.Namespace, shell: Shell) -> int:
-    document = shell.client().command("door.explain", {"door": arguments.door, "person": arguments.person})
+    client = shell.client()
+    person = client.command("person.show", {"person": arguments.person})["person"]
+    document = client.command("door.explain", {"door": arguments.door, "person": person["id"]})
     granted = bool(document.get("granted"))
     answer = (
         N_("{person} may pass {door} now: {reason}") if granted else N_("{person} may not pass {door} now: {reason}")
     )
-    facts = {"person": arguments.person, "door": arguments.door, "reason": str(document.get("reason", ""))}
-    shell.out(document, lambda: tell(answer, facts))
+    name = person["name"] or person["id"][:8]
+    facts = {"person": name, "door": arguments.door, "reason": str(document.get("reason", ""))}
+    mend = MENDS.get(str(document.get("code", "")))
+
+    def human() -> None:
+        shell.say(tell(answer, facts))
+        if mend:
+            shell.say(f"  {_(N_('mend:'))} {tell(mend, {'person': person['id'][:8], 'door': arguments.door})}")
+
+    shell.out(document, human)
     return shell.done(granted)

@@ -94,7 +94,17 @@ def _export(arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _target(path: str) -> AbstractContextManager[BinaryIO]:
-    return Path(path).open("wb") if path else nullcontext(sys.stdout.buffer)
+    if not path:
+        return nullcontext(sys.stdout.buffer)
+    try:
+        return Path(path).open("wb")
+    except OSError as error:
+        raise BadRequest(
+            N_("{file} cannot be written: {problem}"),
+            mend=N_("name a file in a folder that can be written"),
+            file=path,
+            problem=error.strerror or str(error),
+        ) from error
 
 
 def _schema(arguments: argparse.Namespace, shell: Shell) -> int:

@@ -20,7 +20,7 @@ from gateway.locale import _, tell
 EVERY = 0.5  # seconds between looks
 
 OUTPUT_LEVELS = {True: N_("energised"), False: N_("resting"), None: N_("UNUSABLE")}
-INPUT_LEVELS = {True: N_("active"), False: N_("quiet"), None: N_("UNUSABLE")}
+INPUT_LEVELS = {True: N_("signal"), False: N_("no signal"), None: N_("UNUSABLE")}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +86,10 @@ def _level(line: dict[str, Any]) -> str:
 
 
 def _table(shell: Shell, document: dict[str, Any]) -> None:
-    columns = [N_("line"), N_("what"), N_("level"), N_("chip"), N_("number"), N_("lost edges")]
+    columns = [N_("line"), N_("purpose"), N_("level"), N_("chip"), N_("number")]
     rows, lines = [], document.get("lines", [])
+    if lost := any(line.get("lost_edges") for line in lines):
+        columns.append(N_("lost edges"))
     for line in lines:
         level = line.get("active")
         style = "bold red" if level is None else "green" if level else ""
@@ -98,7 +100,7 @@ def _table(shell: Shell, document: dict[str, Any]) -> None:
                 Text(_level(line), style=style),
                 line.get("chip", ""),
                 line.get("line", ""),
-                line.get("lost_edges") or "",
+                *([line.get("lost_edges") or ""] if lost else []),
             )
         )
     if not rows:

@@ -13,7 +13,7 @@ from gateway.cli.status import lane_line
 from gateway.cli.words import ARMS, LANE_MODES, SENSED_ARM, UNDER, say_whys
 from gateway.control.status import LaneStatus
 from gateway.errors import N_
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +68,11 @@ def _show(arguments: argparse.Namespace, shell: Shell) -> int:
     ]
 
     def human() -> None:
-        shell.say(f"{line.part}: {line.text}")
+        shell.say(labelled(line.part, line.text))
         if lane.why:
             shell.say(f"  {tell(lane.why, lane.why_facts)}")
         for name, value in facts:
-            shell.say(f"  {_(name)}: {value}")
+            shell.say("  " + labelled(_(name), value))
         say_whys(lane.whys, shell.say)
 
     shell.out(document, human)

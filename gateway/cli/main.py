@@ -10,7 +10,7 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["safe-state"]:
+    if arguments[:1] == ["safe-state"] and not {"-h", "--help"} & set(arguments):
         from gateway import safe_state
 
         return safe_state.main(arguments[1:])

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from gateway.cli.shell import Shell
 
 
+#: What the models of the manifest are for, so that it is in our catalogue.
+USES = (
+    N_("a face's 150 x 150 chip to 128 numbers"),
+    N_("a detector's points to the five by which the chip is cut"),
+    N_("finds faces (the shipped detector's first look)"),
+    N_("a face's points (the shipped detector's second look)"),
+    N_("finds number plates and their four corners"),
+    N_("reads a plate that was set upright"),
+    N_("finds faces and five points: used instead of blazeface where it has been put"),
+)
 STATES = {"ok": N_("there"), "missing": N_("missing"), "damaged": N_("damaged")}
 
 
@@ -65,7 +75,8 @@ def _list(extra: Path | None, shell: Shell, *, verify: bool) -> int:
         ],
     }
     rows = [
-        (model.name, _state(model, state, shell), model.licence, model.use, _source(model)) for model, state in found
+        (model.name, _state(model, state, shell), model.licence, shell.translate(model.use), _source(model))
+        for model, state in found
     ]
     columns = (N_("model"), N_("state"), N_("licence"), N_("use"), N_("source"))
     shell.out(document, lambda: shell.table(columns, rows))

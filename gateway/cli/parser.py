@@ -56,12 +56,21 @@ class Parser(argparse.ArgumentParser):
         finally:
             self.description = told
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """A missing verb is asked for by naming the verbs."""
+        verbs = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        if verbs and verbs[0].required and not any(word in verbs[0].choices for word in args or ()):
+            words = [word for word in args or () if not word.startswith("-")]
+            if not words and not {"-h", "--help"} & set(args or ()):
+                raise WrongUsage(
+                    N_("`{command}` needs a verb: {verbs}"),
+                    mend=N_("see `{command} --help`"),
+                    command=self.prog,
+                    verbs=", ".join(verbs[0].choices),
+                )
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        usage = self.format_usage().strip()
         raise WrongUsage(
-            N_("wrong usage: {problem}"),
-            mend=N_("see `{command} --help`; {usage}"),
-            problem=message,
-            command=self.prog,
-            usage=usage,
+            N_("wrong usage: {problem}"), mend=N_("see `{command} --help`"), problem=message, command=self.prog
         )

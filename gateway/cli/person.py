@@ -14,7 +14,7 @@ from gateway.cli.consent import add_consent_options, consent_fields
 from gateway.cli.shell import Shell
 from gateway.errors import BadRequest, N_, NotFound
 from gateway.lanes.plates import shown
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, moment, tell
 
 PIECE: Final = 192 * 1024  # of a bundle, a request
 LONG: Final = 300.0  # seconds an import or export may take
@@ -184,20 +184,28 @@ def _tell_person(document: dict[str, Any], shell: Shell) -> None:
         (N_("phone"), person["phone"]),
         (N_("doors"), _doors(person["doors"])),
         (N_("state"), _state(person)),
-        (N_("valid from"), person["valid_from"]),
+        (N_("valid from"), moment(person["valid_from"] or "")),
         (N_("child under 14"), _(N_("yes")) if person["under_14"] else ""),
-        (N_("origin"), f"{person['origin']}, {person['version']}"),
+        (N_("origin"), _origin(person)),
         (N_("faces"), len(document["faces"])),
         (N_("plates"), ", ".join(map(shown, document.get("plates", ())))),
     ):
         if value not in {None, ""}:
-            shell.say(f"  {_(label)}: {value}")
+            shell.say("  " + labelled(_(label), str(value)))
     for consent in document["consents"]:
         end = tell(N_(", withdrawn {date}"), {"date": consent["withdrawn_at"][:10]}) if consent["withdrawn_at"] else ""
         guardian = tell(N_(", guardian {name}"), {"name": consent["guardian"]}) if consent["guardian"] else ""
         facts = {"date": consent["given_at"][:10], "wording": consent["wording"], "by": consent["recorded_by"]}
         told = tell(N_("consented {date} to '{wording}', recorded by {by}"), facts)
         shell.say(f"  {told}{guardian}{end}")
+
+
+def _origin(person: dict[str, Any]) -> str:
+    """Who keeps this record, and how often it was changed."""
+    kind, _colon, box = str(person["origin"]).partition(":")
+    told = {"box": N_("this box"), "platform": N_("the platform"), "import": N_("imported from box {box}")}.get(kind)
+    where = tell(told, {"box": box[:8]}) if told else person["origin"]
+    return tell(N_("{where}, version {version}"), {"where": where, "version": person["version"]})
 
 
 def _forget(arguments: argparse.Namespace, shell: Shell) -> int:

@@ -137,6 +137,10 @@ class Shell:
         """A table for people; `columns` and `title` are translated, cells are shown as they are."""
         if self.json:
             return
+        rows = list(rows)
+        if not rows:
+            self.say(self._(N_("nothing to show")))
+            return
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -209,10 +213,11 @@ class Shell:
 
 def render(error: LoumenError, translate: Callable[[str], str]) -> str:
     """`error` in words; an error that stands for several (`mistakes`) tells each."""
-    lines = [locale.tell(error.what, error.facts, translate)]
+    said = locale.tell(error.what, error.facts, translate)
+    lines = [said]
     for mistake in getattr(error, "mistakes", ()):
         lines += [f"  {line}" for line in mistake.render(translate).splitlines()]
-    if error.where:
+    if error.where and error.where not in said:
         lines.append(f"  {translate(N_('where:'))} {error.where}")
     if error.mend:
         lines.append(f"  {translate(N_('mend:'))} {locale.tell(error.mend, error.facts, translate)}")

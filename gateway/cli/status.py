@@ -22,7 +22,7 @@ from gateway.control.status import (
     decode,
 )
 from gateway.errors import LoumenError, N_
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, tell
 
 STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "bad": "bold red", "off": "dim"}
 SIGNS: dict[State, str] = {"ok": "●", "warning": "▲", "bad": "✖", "off": "○"}
@@ -84,15 +84,16 @@ def show(status: Status, shell: Shell, *, whole: bool = False) -> None:
         shell.mark(f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"])
     shell.say()
     for line in lines(status):
-        shell.mark(f"{SIGNS[line.state]} {line.part}: {line.text}", STYLES[line.state], hang=2)
+        shell.mark(f"{SIGNS[line.state]} {labelled(line.part, line.text)}", STYLES[line.state], hang=2)
     if faces(status) and not status.vision.calibrated:
         shell.mark(f"{SIGNS['off']} {_(NEVER_MEASURED)}", STYLES["off"], hang=2)
 
 
 def _problem(problem: Problem, shell: Shell) -> None:
     state: State = "bad" if problem.severity == "bad" else "warning"
-    said = tell(problem.what, problem.facts)
-    shell.mark(f"{SIGNS[state]} {words.part_name(problem.part)}: {said}", STYLES[state], hang=2)
+    said, part = tell(problem.what, problem.facts), words.part_name(problem.part)
+    text = said if "." in problem.part and said.startswith(part) else labelled(part, said)
+    shell.mark(f"{SIGNS[state]} {text}", STYLES[state], hang=2)
     for text in mistakes(problem):
         shell.say(text, indent=4)
     if not all(piece in said for piece in problem.where.split(":")):

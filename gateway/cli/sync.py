@@ -67,6 +67,9 @@ def _keys(shell: Shell) -> int:
     ]
 
     def human() -> None:
+        if not document["keys"]:
+            shell.say(shell._(N_("no keys yet: this box obeys its own terminal only, until it is enrolled")))
+            return
         facts = {"version": document["version"], "community": document["community"] or "-"}
         shell.say(shell._(N_("List {version} of {community}"), **facts))
         shell.table(columns, rows)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.control.status import LineWhy
 from gateway.errors import N_
-from gateway.locale import _, tell
+from gateway.locale import _, labelled, tell
 
 COMMANDED = {
     "locked": N_("locked"),
@@ -29,7 +29,7 @@ ARMS = {
     "held": N_("held up"),
     "fire": N_("raised by fire"),
     "fault": N_("STOPPED"),
-    "unknown": N_("unknown"),
+    "unknown": N_("not moved yet"),
 }
 SENSED_ARM = {
     "up": N_("arm up"),
@@ -125,6 +125,6 @@ def line_name(line: str) -> str:
 def say_whys(whys: Mapping[str, LineWhy], say: Callable[[str], None]) -> None:
     """Each line at fault with its reason and its mend."""
     for line, why in sorted(whys.items()):
-        say(f"  {line_name(line)}: {tell(why.what, why.facts)}")
+        say("  " + labelled(line_name(line), tell(why.what, why.facts)))
         if why.mend:
             say(f"    {_(N_('mend:'))} {tell(why.mend, why.facts)}")

@@ -139,6 +139,7 @@ class UplinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int = 0
     retry_in: float | None = None
     problem: str = ""
+    problem_mend: str = ""
     problem_facts: dict[str, Any] = {}
     last_receipt_age: float | None = None
     certificate_until: str = ""

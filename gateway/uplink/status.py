@@ -102,11 +102,11 @@ def _delivery(status: UplinkStatus) -> list[Sentence]:
         )
         said.append(Sentence(text=N_("Sent up to {sent}; {count} events wait"), facts=count))
     else:
-        said.append(
-            Sentence(
-                text=N_("Received up to {received}, sent up to {sent}; {count} events not yet confirmed"), facts=count
-            )
-        )
+        if status.received or status.sent:
+            text = N_("Received up to {received}, sent up to {sent}; {count} events not yet confirmed")
+        else:
+            text = N_("Nothing was sent yet; {count} events wait")
+        said.append(Sentence(text=text, facts=count))
         if status.last_receipt_age is not None:
             said.append(
                 Sentence(text=N_("Last receipt {seconds} s ago"), facts={"seconds": round(status.last_receipt_age)})

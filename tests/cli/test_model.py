@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
+from gateway.cli.model import USES
 from gateway.vision import models
 
 
@@ -41,3 +42,7 @@ def test_a_file_that_is_no_model_is_not_put_in_place(tmp_path: Path, capsys: pyt
 def test_fetching_what_is_there_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "fetch", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["made"] == []
+
+
+def test_what_each_model_is_for_is_in_the_catalogue() -> None:
+    assert {model.use for model, _state in models.states()} == set(USES)

@@ -132,9 +132,9 @@ def test_the_mistakes_of_an_invalid_file_are_told(capsys: pytest.CaptureFixture[
 def test_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
     locale.speak("zh")
     told = screen(ILL, capsys)
-    assert "✖ 门 main: 强行开门 · 常开 · 门开着 · 故障线路：门磁" in told
-    assert "✖ 事件日志: 停止工作 · 7 个事件等待存储" in told
-    assert "✖ 事件日志: 磁盘已满" in told
+    assert "✖ 门 main：强行开门 · 常开 · 门开着 · 故障线路：门磁" in told
+    assert "✖ 事件日志：停止工作 · 7 个事件等待存储" in told
+    assert "✖ 事件日志：磁盘已满" in told
 
 
 def test_a_calibrated_site_and_one_without_faces_are_not_warned() -> None:

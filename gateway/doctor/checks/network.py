@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.doctor.look import Look, Outcome, fail, ok, skip, warn
+from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import LoumenError, N_
 
 SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
@@ -70,11 +70,9 @@ def broker(look: Look) -> Outcome:
             names=names,
         )
     if told is not None:
-        return warn(
-            N_("a broker answers, but the daemon is not connected ({state})"),
-            N_("loumen sync status"),
-            state=told.state,
-        )
+        why = Detail("uplink", told.problem, told.problem_mend, told.problem_facts)
+        what, mend = N_("a broker answers, but the daemon is not connected"), N_("loumen sync status")
+        return Outcome("warn", what, "" if told.problem else mend, {}, (why,) if told.problem else ())
     return ok(N_("{broker} answers"), broker=f"{one.host}:{one.port}")
 
 
