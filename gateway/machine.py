@@ -79,14 +79,14 @@ class Inbox(Generic[InputT]):
 
     def __init__(self, sources: dict[str, int]) -> None:
         self._queues = {name: deque[InputT](maxlen=size) for name, size in sources.items()}
-        self._filled = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
     def put(self, source: str, given: InputT) -> bool:
         """Add an input; False when the source's queue was full and its oldest input gave way."""
         queue = self._queues[source]
         kept = len(queue) < (queue.maxlen or 0)
         queue.append(given)
-        self._filled.set()
+        self._wake()
         return kept
 
     def forget(self, *sources: str) -> None:
@@ -99,16 +99,25 @@ class Inbox(Generic[InputT]):
         for queue in self._queues.values():
             if queue:
                 return queue.popleft()
-        self._filled.clear()
         return None
 
     async def filled(self, until: float | None) -> None:
-        """Return when something waits, or at `until` (the loop's time)."""
+        """Return when something waits, or at `until` (the loop's time). One waiter an inbox."""
+        if any(self._queues.values()):
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = None if until is None else loop.call_at(until, self._wake)
         try:
-            async with asyncio.timeout_at(until):
-                await self._filled.wait()
-        except TimeoutError:
-            pass
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 async def drive(
