@@ -21,6 +21,8 @@ from pathlib import Path
 
 SUITE = "bookworm"
 PACKAGES = "systemd systemd-sysv udev dbus python3 python3-venv tzdata".split()
+#: What docs/install.md asks for beside, and what a technician reaches a box by.
+PACKAGES += "avahi-daemon iproute2 openssh-server sudo".split()
 DISK_GB = 4
 #: What a booted test runs: the script that the kernel's command line names, from the host's files.
 UNIT = """\
