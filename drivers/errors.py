@@ -89,6 +89,12 @@ class NoAnswer(DriverError):
     code = "meter.silent"
 
 
+class AnswersLate(NoAnswer):
+    """The unit did not answer in time, and was heard afterwards."""
+
+    code = "meter.late"
+
+
 class BadAnswer(DriverError):
     """Something came, and it is not the answer: a wrong checksum, another length, noise."""
 

@@ -6,6 +6,7 @@ request. So here
     each request begins on a wire that was silent for 3.5 characters, with everything older thrown away;
     an answer is believed only with its unit, function, length and checksum; noise before it is skipped,
     an adapter's echo of the request as well;
+    the late answer of a unit that was given up is known as such, and blames nobody else;
     nothing is ever asked twice: when and whether to ask again is the caller's business (metering/bus.py).
 pymodbus changes its interface in minor releases: it is pinned, and met only in this file.
 """
@@ -13,14 +14,23 @@ pymodbus changes its interface in minor releases: it is pinned, and met only in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
-from drivers.errors import BadAnswer, BusGone, DriverError, N_, NoAnswer, OtherAnswered, UnitRefused
+from drivers.errors import (
+    AnswersLate,
+    BadAnswer,
+    BusGone,
+    DriverError,
+    N_,
+    NoAnswer,
+    OtherAnswered,
+    UnitRefused,
+)
 from drivers.interfaces import Function, Span
 
 if TYPE_CHECKING:
@@ -83,9 +93,9 @@ class RtuAnswer:
             return None
         return tuple(message.registers)
 
-    def problem(self, received: bytes) -> DriverError:
-        """What was heard instead of the answer, when the time is over."""
-        rest = received.removeprefix(self._request)
+    def problem(self, received: bytes, given_up: int | None = None) -> DriverError:
+        """What was heard instead of the answer, when the time is over; `given_up` may have answered late."""
+        rest = _without(received.removeprefix(self._request), given_up)
         if not rest:
             echo = bool(received)
             return NoAnswer(
@@ -115,13 +125,29 @@ def _sound(frame: bytes, size: int) -> bool:
     return len(frame) == size and FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big"))
 
 
-def _other_unit(received: bytes) -> int | None:
-    """Whose sound frame this is, if it is one."""
-    for at in range(len(received) - OVERHEAD + 1):
+def _frames(received: bytes) -> Iterator[tuple[int, int]]:
+    """Where sound answers lie in what was heard: first byte, and the one behind the last."""
+    at = 0
+    while at + OVERHEAD <= len(received):
         size = OVERHEAD if received[at + 1] & 0x80 else OVERHEAD + received[at + 2]
         if _sound(received[at : at + size], size):
-            return received[at]
-    return None
+            yield at, at + size
+            at += size
+        else:
+            at += 1
+
+
+def _other_unit(received: bytes) -> int | None:
+    """Whose sound frame this is, if it is one."""
+    return next((received[at] for at, _end in _frames(received)), None)
+
+
+def _without(received: bytes, unit: int | None) -> bytes:
+    """What was heard but for the first answer of this unit."""
+    for at, end in _frames(received):
+        if received[at] == unit:
+            return received[:at] + received[end:]
+    return received
 
 
 class SerialBus:
@@ -144,6 +170,8 @@ class SerialBus:
         self._present = present or serial_port.adapters
         self._framer = FramerRTU(DecodePDU(is_server=False))
         self._port: SerialPort | None = None
+        self._given_up: int | None = None  # the unit whose answer may still come
+        self._late: set[int] = set()  # units that were heard after they had been given up
 
     @property
     def device(self) -> str:
@@ -165,6 +193,7 @@ class SerialBus:
         await self._quiet(port, max(within, 0.2))
         request = self._framer.buildFrame(_request(unit, span))
         answer = RtuAnswer(unit, span, request)
+        self._hear(bytes(port.received))
         port.received.clear()
         port.write(request)
         on_wire = self._settings.seconds(REQUEST + OVERHEAD + 2 * span.count) + self._settings.silence
@@ -172,8 +201,31 @@ class SerialBus:
         while await port.more(until):
             registers = answer.find(bytes(port.received))
             if registers is not None:
+                self._late.discard(unit)
                 return registers
-        raise answer.problem(bytes(port.received))
+        raise self._problem(unit, answer, bytes(port.received))
+
+    def _hear(self, received: bytes) -> None:
+        """Somebody who was given up may have answered meanwhile."""
+        if self._given_up is not None and len(_without(received, self._given_up)) < len(received):
+            self._late.add(self._given_up)
+            self._given_up = None
+
+    def _problem(self, unit: int, answer: RtuAnswer, received: bytes) -> DriverError:
+        problem = answer.problem(received, self._given_up)
+        self._hear(received)
+        if not isinstance(problem, NoAnswer):
+            return problem
+        self._given_up = unit
+        if unit not in self._late:
+            return problem
+        return AnswersLate(
+            N_("unit {unit} answers too late"),
+            mend=N_(
+                "'loumen meter read' says after how many seconds; a profile of your own may allow that: answers_within"
+            ),
+            unit=unit,
+        )
 
     def close(self) -> None:
         if self._port is not None:

@@ -13,6 +13,7 @@ from drivers.errors import (
     LoumenError,
     N_,
     NoAnswer,
+    OtherAnswered,
     UnitRefused,
     UnknownDriver,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "N_",
     "NoAnswer",
     "NotFound",
+    "OtherAnswered",
     "Refused",
     "RegisterDown",
     "StateBusy",

@@ -27,11 +27,21 @@ FLAGS = {
     "tamper": N_("tampered with"),
     "fault": N_("fault, says the meter"),
 }
-ANSWERS = {"registers": N_("registers"), "refusal": N_("a refusal"), "damaged": N_("damaged")}
-SCAN_TIME_OUT = 280.0
+ANSWERS = {
+    "registers": N_("registers"),
+    "refusal": N_("a refusal"),
+    "damaged": N_("damaged"),
+    "other": N_("another unit"),
+}
+SCAN_TIME_OUT = 200.0  # seconds for the answers of 247 meters between the polls, with two for the silent
 LITRE = 1.0
 MINUTE = "%Y-%m-%d %H:%M"
 LAST = {"hour": 24, "day": 30}
+
+
+SLOW = N_(
+    "it answered after {seconds} s, the polls wait {answers_within} s: raise answers_within in a profile of your own"
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +53,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     scan.add_argument("bus", nargs="?", default="", help=N_("the bus's name in the configuration"))
     scan.add_argument("--first", type=int, default=1, metavar="UNIT", help=N_("the first unit to ask (1)"))
     scan.add_argument("--last", type=int, default=247, metavar="UNIT", help=N_("the last unit to ask (247)"))
+    scan.add_argument(
+        "--within", type=float, default=0.2, metavar="SECONDS", help=N_("how long each has to answer (0.2)")
+    )
     history = verbs.add_parser("history", help=N_("use by the hour, and what was refused"))
     history.add_argument("meter", help=N_("the meter's name in the configuration"))
     history.add_argument("--hours", type=int, default=48, help=N_("how many hours back (48)"))
@@ -88,7 +101,7 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _meter_row(meter: dict[str, Any]) -> tuple[object, ...]:
-    remarks = [_(REASONS.get(meter["problem"], meter["problem"]))] if meter["problem"] else []
+    remarks = [tell(REASONS.get(meter["problem"], meter["problem"]), meter["facts"])] if meter["problem"] else []
     remarks += [_(FLAGS.get(flag, flag)) for flag in meter["flags"]]
     remarks += [_leak(leak) for leak in meter["leaks"]]
     register = "-" if meter["register"] is None else f"{meter['register'] / 1000:.3f}"
@@ -119,6 +132,8 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
         if document["step"] > LITRE:
             facts = {"litres": f"{document['step']:.1f}"}
             shell.say(f"  {tell(N_('its register counts in steps of {litres} L: smaller leaks are not seen'), facts)}")
+        if document["seconds"] > document["answers_within"] > 0:
+            shell.say(f"  {tell(SLOW, document)}")
         note = meter_profile.note(document, spoken())
         if note:
             shell.say(f"  {note}")
@@ -128,9 +143,10 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _scan(arguments: argparse.Namespace, shell: Shell) -> int:
-    fields = {"bus": arguments.bus, "first": arguments.first, "last": arguments.last}
+    fields = {"bus": arguments.bus, "first": arguments.first, "last": arguments.last, "within": arguments.within}
+    units = max(0, arguments.last - arguments.first + 1)
     with shell.progress(N_("units")):
-        document = shell.client().command("meter.scan", fields, time_out=SCAN_TIME_OUT)
+        document = shell.client().command("meter.scan", fields, time_out=SCAN_TIME_OUT + 2 * units * arguments.within)
 
     def human() -> None:
         if not arguments.bus:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from drivers.interfaces import Function, Span
 from gateway.clock import Clock
 from gateway.command import Actor, Command, Handler
-from gateway.errors import BadAnswer, BusGone, LoumenError, N_, NoAnswer, NotFound, Refused, UnitRefused
+from gateway.errors import BadAnswer, BusGone, LoumenError, N_, NoAnswer, NotFound, OtherAnswered, Refused, UnitRefused
 from gateway.measurements import Hour
 from gateway.metering import commands as c
 from gateway.metering import profiles
@@ -22,7 +22,7 @@ from gateway.metering.service import Metering, series, unread_series
 from gateway.metering.use import HOUR, Gap, Stretch, by_day, by_hour
 from gateway.metering.watch import Refusal, utc
 
-SCAN_WITHIN = 0.2  # seconds a unit has to say something; the slowest of our profiles begins within 0.1
+PATIENCE = 3.0  # seconds for one answer when a person asks: so she learns that a meter is slow, and how slow
 AT_ONCE = 1000  # rows of measurements.db
 
 
@@ -48,7 +48,8 @@ class Meters:
         """A look beside the polls: judged like theirs, but it moves no belief."""
         profile = self._profile(command.meter)
         watch = self._metering.watches[command.meter]
-        look = await self._metering.lines[watch.who.bus].look(command.meter, everything=True)
+        line = self._metering.lines[watch.who.bus]
+        look, seconds = await line.look(command.meter, everything=True, within=PATIENCE)
         at = self._metering.at()
         _, verdict = self._metering.watches[command.meter].belief.judge(look, at)
         return c.ReadingView(
@@ -62,6 +63,8 @@ class Meters:
             units={name: value.unit for name, value in profile.value.items()},
             flags=tuple(sorted(look.flags)),
             step=look.step / 1000,
+            seconds=round(seconds, 3),
+            answers_within=profile.answers_within,
             note=profile.note,
             note_zh=profile.note_zh,
         )
@@ -84,15 +87,17 @@ class Meters:
                 known=", ".join(self._metering.lines) or "-",
             )
         units = range(command.first, command.last + 1)
-        found = [one for unit in units if (one := await self._look_for(line, unit)) is not None]
+        found = [one for unit in units if (one := await self._look_for(line, unit, command.within)) is not None]
         return c.Scan(bus=command.bus, asked=len(units), found=tuple(found))
 
-    async def _look_for(self, line: Line, unit: int) -> c.Found | None:
+    async def _look_for(self, line: Line, unit: int, within: float) -> c.Found | None:
         meter = next((name for name, asked in line.meters.items() if asked.unit == unit), "")
         try:
-            await line.ask(unit, Span(Function.HOLDING, 0, 1), SCAN_WITHIN)
+            await line.ask(unit, Span(Function.HOLDING, 0, 1), within)
         except NoAnswer:
             return None
+        except OtherAnswered:
+            return c.Found(unit=unit, meter=meter, answer="other")
         except BadAnswer:
             return c.Found(unit=unit, meter=meter, answer="damaged")
         except UnitRefused:

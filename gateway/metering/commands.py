@@ -29,6 +29,7 @@ class ScanMeters(Command, frozen=True, kw_only=True, tag="meter.scan", forbid_un
     bus: str = ""
     first: Unit = 1
     last: Unit = 247
+    within: Annotated[float, msgspec.Meta(ge=0.05, le=3.0)] = 0.2  # seconds that a unit has to say something
 
 
 class MeterHistory(Command, frozen=True, kw_only=True, tag="meter.history", forbid_unknown_fields=True):
@@ -61,6 +62,7 @@ class MeterView(msgspec.Struct, frozen=True, kw_only=True):
     read_at: str = ""
     age: float | None = None  # seconds since the last believed reading
     problem: str = ""  # a code (reasons.py), or of an unusable meter the message id
+    facts: dict[str, str] = msgspec.field(default_factory=dict)  # its places
     flags: tuple[str, ...] = ()
     leaks: tuple[LeakView, ...] = ()
 
@@ -92,6 +94,8 @@ class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
     units: dict[str, str] = msgspec.field(default_factory=dict)
     flags: tuple[str, ...] = ()
     step: float = 0.001  # litres
+    seconds: float = 0.0  # until its slowest answer was there
+    answers_within: float = 0.0  # what the polls allow it
     note: str = ""
     note_zh: str = ""
 
@@ -100,7 +104,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     unit: int
     profile: str = ""  # where a probe proved it
     meter: str = ""  # where it is configured
-    answer: str = "registers"  # or "refusal", "damaged"
+    answer: str = "registers"  # or "refusal", "damaged", "other" (another unit answers in its place)
 
 
 class AdapterView(msgspec.Struct, frozen=True, kw_only=True):

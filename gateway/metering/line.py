@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drivers import registry
 from drivers.interfaces import RegisterBus, Span
@@ -33,6 +34,13 @@ class Asked:
     unit: int
     profile: Profile
     interval: float
+
+
+class Look(NamedTuple):
+    """What a meter says, and after how many seconds its slowest answer was there."""
+
+    says: Decoded
+    seconds: float
 
 
 class Line:
@@ -83,26 +91,38 @@ class Line:
             if self._bus is not None:
                 self._bus.close()
 
-    async def look(self, meter: str, *, everything: bool = False) -> Decoded:
-        """Ask one meter. Raises NoAnswer, BadAnswer, UnitRefused, BusGone."""
+    async def look(self, meter: str, *, everything: bool = False, within: float = 0.0) -> Look:
+        """Ask one meter; it may take its profile's time, or `within` where that is longer.
+
+        Raises NoAnswer, BadAnswer, UnitRefused, BusGone.
+        """
         asked = self.meters[meter]
+        within = max(within, asked.profile.answers_within)
         probe = probe_span(asked.profile)
+        slowest = 0.0
         if probe is not None and meter not in self._proved:
-            registers = await self.ask(asked.unit, probe, asked.profile.answers_within)
-            if not proves(asked.profile, _placed(probe, registers)):
-                return Decoded(None, code="wrong_model")
+            words, slowest = await self._exchange(asked.unit, probe, within)
+            if not proves(asked.profile, _placed(probe, words)):
+                return Look(Decoded(None, code="wrong_model"), slowest)
             self._proved.add(meter)
         found: dict[int, int] = {}
         for span in spans(asked.profile, everything=everything):
-            found |= _placed(span, await self.ask(asked.unit, span, asked.profile.answers_within))
-        return decode(asked.profile, found)
+            words, seconds = await self._exchange(asked.unit, span, within)
+            found |= _placed(span, words)
+            slowest = max(slowest, seconds)
+        return Look(decode(asked.profile, found), slowest)
 
     async def ask(self, unit: int, span: Span, within: float) -> tuple[int, ...]:
         """One request, in its turn. Raises NoAnswer, BadAnswer, UnitRefused, BusGone."""
+        return (await self._exchange(unit, span, within))[0]
+
+    async def _exchange(self, unit: int, span: Span, within: float) -> tuple[tuple[int, ...], float]:
         async with self._turn:
             if self._bus is None or self.problem is not None:
                 raise self.problem or BusGone(N_("the bus is not open"))
-            return await self._bus.ask(unit, span, within)
+            began = self._clock.now().mono
+            words = await self._bus.ask(unit, span, within)
+            return words, self._clock.now().mono - began
 
     async def _open(self) -> None:
         pause = REOPEN_FIRST
@@ -138,7 +158,7 @@ class Line:
                 self._unseen(meter, error)
             else:
                 self._schedule = self._schedule.answered(meter, self._clock.now().mono)
-                self._seen(meter, look)
+                self._seen(meter, look.says)
 
     def _gone(self, error: LoumenError) -> None:
         if self._bus is not None:

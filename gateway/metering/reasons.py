@@ -17,6 +17,7 @@ REASONS: dict[str, str] = {
     "first": N_("a first reading waits for a second one"),
     # what the wire brought (drivers/errors.py)
     "meter.silent": N_("no answer"),
+    "meter.late": N_("it answers too late"),
     "meter.bad_answer": N_("damaged answers"),
     "meter.other": N_("another meter answers in its place"),
     "meter.refused": N_("it refuses to answer"),

@@ -269,6 +269,7 @@ class Metering:
                 profile=config.profile,
                 state="unusable",
                 problem=self.unusable[name].what,
+                facts={key: str(fact) for key, fact in self.unusable[name].facts.items()},
             )
         watch = self.watches[name]
         at, last = self.at(), watch.last
@@ -285,7 +286,7 @@ class Metering:
             total=None if last is None else last.register / 1000,
             read_at="" if last is None else utc(last.at),
             age=None if last is None else round(max(0.0, at - last.at), 1),
-            problem=watch.problem,
+            problem="bus.gone" if self.lines[watch.who.bus].problem is not None else watch.problem,
             flags=watch.flags,
             leaks=tuple(
                 c.LeakView(

@@ -1,4 +1,4 @@
-"""A bus of meters on a pseudo-terminal: libmodbus at its far end (modbus_peer.c), socat for the wire."""
+"""Buses of meters that are not pymodbus's: libmodbus behind a pseudo-terminal (socat is the wire) or a TCP port."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-SOURCE = Path(__file__).with_name("modbus_peer.c")
+SERIAL, TCP = Path(__file__).with_name("modbus_peer.c"), Path(__file__).with_name("modbus_tcp_peer.c")
 HEADER = Path("/usr/include/modbus/modbus.h")
 WITHIN = 10.0
 
@@ -22,12 +23,17 @@ def missing() -> str:
     return f"no {', '.join(lacking)}: install the packages of tests/real/debian-packages.txt" if lacking else ""
 
 
-def build(folder: Path) -> Path:
-    """The peer's program."""
-    program = folder / "modbus_peer"
+def build(folder: Path, source: Path = SERIAL) -> Path:
+    """A peer's program."""
+    program = folder / source.stem
     flags = ["-O2", "-Wall", "-Wextra", "-Werror", f"-I{HEADER.parent}"]
-    subprocess.run(["gcc", *flags, "-o", str(program), str(SOURCE), "-lmodbus"], check=True, timeout=60)
+    subprocess.run(["gcc", *flags, "-o", str(program), str(source), "-lmodbus"], check=True, timeout=60)
     return program
+
+
+def line_of(unit: int, kind: str, registers: Mapping[int, int] | None) -> str:
+    """A meter as the peers read it."""
+    return " ".join([str(unit), kind, *(f"{address}={value}" for address, value in (registers or {}).items())])
 
 
 class ModbusBus:
@@ -49,8 +55,7 @@ class ModbusBus:
 
     def meter(self, unit: int, kind: str = "good", registers: dict[int, int] | None = None) -> None:
         """A meter, or what it is now. Kinds: modbus_peer.c."""
-        words = [f"{address}={value}" for address, value in (registers or {}).items()]
-        line = " ".join([str(unit), kind, *words])
+        line = line_of(unit, kind, registers)
         self._meters.append(line)
         self._tell(line)
 
@@ -92,6 +97,48 @@ class ModbusBus:
         for end in (self.port, self._folder / "far"):
             if end.is_symlink():
                 os.unlink(end)  # noqa: PTH108  (a link whose target is gone)
+
+    def _tell(self, line: str) -> None:
+        if self._peer is not None and self._peer.stdin is not None:
+            self._peer.stdin.write(line + "\n")
+            self._peer.stdin.flush()
+
+
+class Converter:
+    """A Modbus TCP converter at a port of this machine."""
+
+    def __init__(self, program: Path, port: int) -> None:
+        self._program, self.port = program, port
+        self._peer: subprocess.Popen[str] | None = None
+        self._meters: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
+
+    def meter(self, unit: int, kind: str = "good", registers: Mapping[int, int] | None = None) -> None:
+        """A meter behind it, or what it is now. Kinds: modbus_tcp_peer.c."""
+        self._meters.append(line_of(unit, kind, registers))
+        self._tell(self._meters[-1])
+
+    def plug(self) -> None:
+        """The network is there."""
+        self._peer = subprocess.Popen(
+            [str(self._program), str(self.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._peer.stdout is not None
+        assert self._peer.stdout.readline() == "listening\n"
+        for line in self._meters:
+            self._tell(line)
+
+    def unplug(self) -> None:
+        if self._peer is not None:
+            self._peer.kill()
+            self._peer.communicate(timeout=WITHIN)
+        self._peer = None
 
     def _tell(self, line: str) -> None:
         if self._peer is not None and self._peer.stdin is not None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from drivers.errors import BadAnswer, BusGone, DriverError, NoAnswer, UnitRefused
+from drivers.errors import AnswersLate, BadAnswer, BusGone, DriverError, NoAnswer, UnitRefused
 from drivers.interfaces import Function, Span
 from drivers.modbus import SerialBus
 from drivers.serial_port import Adapter
@@ -91,6 +91,29 @@ def test_faults_are_told_apart_and_the_next_answer_is_right(
         return await bus.ask(2, SPAN, 1.5)  # a slow meter's late answer may come into this one
 
     assert asking(wire, ask(), bus) == (0, 0, 0, 7)
+
+
+def test_a_late_answer_is_known_as_such_and_blames_nobody_else(wire: ModbusBus) -> None:
+    wire.meter(1, "slow", WORDS)
+    wire.meter(2, "crc", WORDS)
+    wire.meter(3, "dead")
+    bus = SerialBus(port=str(wire.port))
+
+    async def ask() -> None:
+        with pytest.raises(NoAnswer) as first:
+            await bus.ask(1, SPAN, 0.3)
+        assert first.value.code == "meter.silent"
+        with pytest.raises(BadAnswer) as other:
+            await bus.ask(2, SPAN, 1.5)
+        assert other.value.code == "meter.bad_answer", "unit 1 came late into it"
+        with pytest.raises(AnswersLate, match="unit 1 answers too late"):
+            await bus.ask(1, SPAN, 0.3)
+        with pytest.raises(NoAnswer) as dead:
+            await bus.ask(3, SPAN, 1.5)
+        assert dead.value.code == "meter.silent"
+        assert await bus.ask(1, SPAN, 1.5) == (0, 0, 18, 54919)
+
+    asking(wire, ask(), bus)
 
 
 @pytest.mark.parametrize("kind", ["echo", "noise"])
