@@ -156,9 +156,14 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
             facts = error["facts"]
             told = tell(error["what"], facts)
             mend = f"\n    {_(N_('mend:'))} {tell(error['mend'], facts)}" if error["mend"] else ""
-            shell.say(tell(N_("line {line}: {problem}"), {"line": error["line"], "problem": told}) + mend)
+            place = (
+                tell(N_("line {line}: {problem}"), {"line": error["line"], "problem": told}) if error["line"] else told
+            )
+            shell.say(place + mend)
         if document["errors"]:
             count = len(document["errors"]) + document["more_errors"]
+            if not document["errors"][0]["line"]:
+                return _(N_("nothing was taken over"))
             return tell(N_("{count} lines are wrong; nothing was taken over"), {"count": count})
         done = (
             N_("{added} would be added, {changed} changed, {removed} removed; {same} are as they were")

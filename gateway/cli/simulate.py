@@ -113,11 +113,12 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
         raise BadRequest(N_("name steps, --story or --events, one of them"))
     fitted = built(lane)
     simulation = Simulation(arguments.lane, fitted, takes)
-    shell.say(_settings(arguments.lane, fitted, takes))
     if arguments.events is not None:
         return _recorded(arguments, shell, simulation)
+    steps = _steps(arguments, shell)
+    shell.say(_settings(arguments.lane, fitted, takes))
     rows: list[dict[str, Any]] = []
-    for row in simulation.play(_steps(arguments, shell)):
+    for row in simulation.play(steps):
         _tell(row, rows, shell)
     shell.out({"lane": arguments.lane, "takes": takes, "rows": rows})
     return shell.done()
@@ -217,6 +218,7 @@ def _recorded(arguments: argparse.Namespace, shell: Shell, simulation: Any) -> i
 
     counts = "loop" if simulation.fitted.loop else "photocell"
     passage = from_events(_kept(arguments.events, shell), arguments.lane, counts=counts)
+    shell.say(_settings(arguments.lane, simulation.fitted, simulation.takes))
     rows: list[dict[str, Any]] = []
     for row in simulation.play(passage.steps):
         _tell(row, rows, shell)
@@ -256,7 +258,8 @@ def _kept(file: str, shell: Shell) -> Iterator[Any]:
     from gateway.lanes.story import Kept
 
     if not file:
-        yield from (msgspec.convert(row, Kept) for row in latest(shell, "lane.", LOOKED_AT))
+        for row in latest(shell, "lane.", LOOKED_AT):
+            yield msgspec.json.decode(msgspec.json.encode(row), type=Kept)
         return
     try:
         lines = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).splitlines()

@@ -39,6 +39,9 @@ COLUMNS = {
     "until": ("until", "valid_until", "止", "结束", "结束日期", "到期日期", "有效期至"),
 }
 ENCODINGS = ("utf-8-sig", "gb18030")
+UNICODE_TEXT = (b"\xff\xfe", b"\xfe\xff")  # how a spreadsheet's 'Unicode text' begins: UTF-16
+TITLES = 5  # lines, of which one names the columns: a title often stands above
+FOR_EVER = frozenset({"长期", "长期有效", "永久", "-"})
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +116,10 @@ def parse(order: Order) -> Listing:
 
 
 def decoded(content: bytes) -> tuple[str | None, str]:
-    """The text, and in which encoding it was; UTF-8 first, because no Chinese text in GBK happens to be UTF-8."""
+    """The text, and in which encoding it was. UTF-8 first, because no Chinese text in GBK happens to be UTF-8."""
+    if content[:2] in UNICODE_TEXT:
+        with contextlib.suppress(UnicodeDecodeError):
+            return content.decode("utf-16"), "utf-16"
     for encoding in ENCODINGS:
         with contextlib.suppress(UnicodeDecodeError):
             return content.decode(encoding), "gbk" if encoding == "gb18030" else "utf-8"
@@ -123,22 +129,26 @@ def decoded(content: bytes) -> tuple[str | None, str]:
 def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and its columns. Raises BadRequest for a head without a plate, csv.Error."""
     csv.field_size_limit(MOST_FIELD)
-    head, _, _ = text.partition("\n")
+    head = "\n".join(text[:MOST_FIELD].split("\n")[:TITLES])
     separator = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     names: list[str] | None = None
+    above = 0
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
         if names is None:
-            names = [_column(cell) for cell in cells]
-            if "plate" not in names:
-                raise BadRequest(
-                    N_("the first line names no column 'plate' or '车牌'"),
-                    mend=N_("put the columns' names into line 1"),
-                )
+            above += 1
+            found = [_column(cell) for cell in cells]
+            names = found if "plate" in found else None
+            if names is None and above == TITLES:
+                break
             continue
         yield reader.line_num, {name: cell.strip() for name, cell in zip(names, cells, strict=False) if name}
+    if names is None and above:
+        raise BadRequest(
+            N_("the first line names no column 'plate' or '车牌'"), mend=N_("put the columns' names into line 1")
+        )
 
 
 def _column(cell: str) -> str:
@@ -170,6 +180,8 @@ def _row(line: int, given: dict[str, str], zone: ZoneInfo, known: tuple[str, ...
 
 def _date(text: str) -> str:
     """2026/1/5 and 2026.1.5, as spreadsheets write them, are 2026-01-05."""
+    if text in FOR_EVER:
+        return ""
     parts = text.replace("/", "-").replace(".", "-").replace("年", "-").replace("月", "-").replace("日", "").split("-")
     if len(parts) == 3 and all(part.isdigit() for part in parts):
         return f"{parts[0]:0>4}-{parts[1]:0>2}-{parts[2]:0>2}"

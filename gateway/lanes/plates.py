@@ -37,7 +37,7 @@ CITIES = LETTERS + "O"  # O: the authorities' own
 NEW_ENERGY = "ABCDEFGHJK"
 TAILS = "学警挂港澳领"
 EMBASSY = "使"
-SEPARATORS = " ·•・‧∙⋅․.。,:：-_—–~'\"`*|/\\"
+SEPARATORS = " ·•・‧∙⋅․.。,:：-_—–~'\"`*|/\\="  # the last one: a spreadsheet's ="粤B12345"
 SIGNS = PROVINCES + EMBASSY + TAILS + DIGITS + CITIES
 
 _PLACE = frozenset(DIGITS + LETTERS)
@@ -94,7 +94,7 @@ def complete(text: str) -> bool:
 def normal(text: str) -> str:
     """The normal form of what somebody typed: 京A·12345, full width, lower case, dots, O for 0. No check."""
     signs = unicodedata.normalize("NFKC", text).translate(_SEPARATORS)
-    signs = "".join(signs.split()).upper()
+    signs = "".join(sign for sign in signs if not sign.isspace() and unicodedata.category(sign) != "Cf").upper()
     return signs[:2] + signs[2:].replace("O", "0")
 
 
@@ -115,8 +115,15 @@ def _why_not(plate: str) -> tuple[str, str]:
         return N_("'{plate}' does not begin with a province"), mend
     if len(plate) not in {7, 8}:
         return N_("'{plate}' has {length} characters; a plate has 7, a new energy car's 8"), mend
+    if plate[0] in PROVINCES and plate[1] in DIGITS:
+        return N_("'{plate}' has a digit where the city's letter stands"), N_("look at the car; an O there is a letter")
     if "I" in plate[1:]:
         return N_("'{plate}' has the letter I, which is on no plate"), N_("write the digit 1")
+    if len(plate) == 8 and plate[0] in PROVINCES:
+        return (
+            N_("'{plate}' has 8 characters and is no new energy car's: the third or the last is a letter from A to K"),
+            N_("look for a character too many; a new energy car's other characters are digits"),
+        )
     return N_("'{plate}' is no plate of a kind that is read here"), mend
 
 

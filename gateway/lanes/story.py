@@ -123,12 +123,15 @@ def _is_time(word: str) -> bool:
 # --- from the journal
 
 
+GONE = msgspec.Raw(b"null")
+
+
 class Kept(msgspec.Struct, frozen=True):
     """A row of the journal, as `loumen event export` writes it; its body may have been removed."""
 
     type: str
     at: datetime
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = GONE
 
 
 class Recorded(NamedTuple):
@@ -177,7 +180,7 @@ def from_events(rows: Iterable[Kept], lane: str, *, counts: str) -> Recorded:
 def _event(row: Kept) -> Any:
     """The event of a lane; None for what is no lane's, or was removed. Raises BadRequest."""
     kind = KINDS.get(row.type)
-    if kind is None or row.event is None or not row.type.startswith("lane."):
+    if kind is None or bytes(row.event) == b"null" or not row.type.startswith("lane."):
         return None
     try:
         return msgspec.json.decode(row.event, type=kind)

@@ -86,8 +86,13 @@ def test_a_box_with_a_lane() -> None:
         for line in ("gate.close", "gate.open"):
             assert stage.loumen("io", "pulse", line, "--yes", ok=False).code == 4, "not by hand"
 
+        again = stage.ask("lane", "simulate", "gate", "--events")
+        assert again["differs"] == {"journal": [], "rules": []}, "the rules tell the passage as the journal has it"
+        dry = stage.ask("lane", "simulate", "gate", "plate", "+6 loop occupied")
+        assert dry["rows"][-1]["why"].startswith("stays up: the loop")
         stage.ask("lane", "hold", "gate")
         b.gate.rises(0)
+        assert "held up by an order" in stage.loumen("lane", "show", "gate").out
         assert stage.kill("box", signal.SIGTERM) == 0
         before = {line: b.building.changes(line) for line in (OPEN, CLOSE, STOP)}
         stage.start_daemon("box", b.config)

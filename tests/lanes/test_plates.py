@@ -62,6 +62,9 @@ def reading(*candidates: tuple[str, float]) -> Reading:
         " 京 A-1 2345 ",
         "京A・12345\n",
         "京Ａ・１２３４５",
+        '="京A12345"',
+        "'京A12345",
+        "\ufeff京A\u200b12345",
     ],
 )
 def test_one_plate_however_it_is_typed(typed: str) -> None:
@@ -107,9 +110,12 @@ def test_whatever_is_typed_is_a_plate_or_told(typed: str) -> None:
         ("京A1234", "has 6 characters"),
         ("京A1234567", "has 9 characters"),
         ("京A1I345", "letter I"),
-        ("京112345", "no plate of a kind"),
-        ("京A123456", "no plate of a kind"),  # eight characters, but no new energy car's
-        ("京AF123D5", "no plate of a kind"),
+        ("京112345", "digit where the city's letter stands"),
+        ("京A123456", "no new energy car's"),
+        ("京AF123D5", "no new energy car's"),
+        ("京A挂1234", "no plate of a kind"),
+        ("粤B1O3456", "no new energy car's"),
+        ("粤0A9102", "digit where the city's letter stands"),
         ("WJ京12345", "does not begin with a province"),
     ],
 )

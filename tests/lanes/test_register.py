@@ -111,6 +111,30 @@ def test_a_list_is_taken_over_whole_or_not_at_all(tmp_path: Path, encoding: str)
     with_register(tmp_path, scenario)
 
 
+@pytest.mark.parametrize(
+    ("content", "plates", "wrong"),
+    [
+        ("业主车辆登记表,,\n车牌,业主,止\n粤B·11111,张,2027/1/5\n".encode("gbk"), ["粤B11111"], []),
+        ("\ufeff车牌\t止\n粤ｂ１１１１１\t长期\n".encode(), ["粤B11111"], []),
+        ("车牌\t止\n粤B11111\t2026年12月31日\n".encode("utf-16"), ["粤B11111"], []),
+        ('plate\n="粤B11111"\n"京A·1234学"\n粤Z1234港\n使014578\n沪AD12345\n'.encode(), None, []),
+        (b"plate;until\r\n\xd4\xc1B11111;2027-01-01\r\n", ["粤B11111"], []),
+        ("车牌\n粤B11111\n粤B１１１１１\n粤b·11111\n".encode(), None, [3, 4]),
+        ("车牌\n粤B1111I\n粤B1111O\n奥B11111\n粤B11111(月租)\n".encode(), None, [2, 4, 5]),
+        ("车牌,止\n粤B11111,46000\n粤B22222,2026-02-30\n粤B33333,\n".encode(), None, [2, 3]),
+        ("车牌,起,止\n粤B11111,2027-01-01,2026-01-01\n".encode(), None, [2]),
+        ('车牌,备注\n粤B11111,"两\n行"\n坏,\n'.encode(), None, [4]),
+        ("业主车辆登记表\n2026\n物业\n编号\n人\n车牌\n粤B11111\n".encode(), None, [1]),
+        ("粤B11111\n粤B22222\n".encode(), None, [1]),
+    ],
+)
+def test_dirt_as_property_offices_have_it(content: bytes, plates: list[str] | None, wrong: list[int]) -> None:
+    found = parse(Order(content=content, zone="Asia/Shanghai", lanes=("gate",)))
+    assert [error.line for error in found.errors] == wrong, found.errors
+    assert bool(found.rows) is not bool(wrong)
+    assert plates is None or [row.plate for row in found.rows] == plates
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: f"plate,lanes\n{text}".encode())))
 def test_no_file_is_too_dirty_to_be_answered(content: bytes) -> None:
