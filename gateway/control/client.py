@@ -59,7 +59,10 @@ class Client:
         try:
             while line := self._read_line(answer):
                 if line.strip():
-                    yield json.loads(line)
+                    document = json.loads(line)
+                    if isinstance(document, dict) and document.keys() == {"error"}:
+                        raise error_of(document)
+                    yield document
         finally:
             connection.close()
 

@@ -7,12 +7,13 @@
 
 A list answer is `{"events": [...], "next": "EPOCH/SEQ"}`; `next` is the `after` of the next page. An event's
 `id` is its name everywhere, on the box and beyond: BOX/EPOCH/SEQ.
-`after=head` starts behind the newest event.
+`after=head` starts behind the newest event. A stream that must end says why in its last line: {"error": ...}.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 import uuid
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from gateway.command import Actor, Command, Role
-from gateway.control.answers import NDJSON, Busy, encode
+from gateway.control.answers import NDJSON, Busy, encode, error_body
 from gateway.control.connection import Answer, Request
 from gateway.errors import BadRequest, LoumenError, N_, NotFound, Refused
 
@@ -34,6 +35,7 @@ MAX_EVENTS: Final = 1000
 MAX_FOLLOWERS: Final = 16
 STILL_HERE: Final = 15.0  # seconds between blank lines to one who follows
 COMMAND_SECONDS: Final = 300.0
+OPEN_WITHIN: Final = 5.0  # seconds that a reader waits for the journal's first event
 
 
 class Commands(Protocol):
@@ -107,10 +109,12 @@ class Routes:
         journal = self._journal
         if journal is None:
             raise NotFound(N_("this daemon has no journal to read"))
+        await _opened(journal)
         after = _position(request.query.get("after", ""), journal)
         if request.query.get("follow", "0") not in {"", "0", "false"}:
             if self._followers >= MAX_FOLLOWERS:
                 raise Busy(N_("too many follow the journal already"), mend=N_("end one of them"))
+            await journal.read(after, 1)  # a journal that cannot be read is refused here, with its own status
             return Answer(200, self._follow(journal, after, request), NDJSON)
         rows = await journal.read(after, _limit(request.query.get("limit", "200")))
         last = f"{rows[-1].epoch}/{rows[-1].seq}" if rows else _text(after)
@@ -127,6 +131,8 @@ class Routes:
                     yield b"".join(encode(row.document(journal.box)) + b"\n" for row in rows)
                 elif not await _more(journal, after, left):
                     yield b"\n"
+        except LoumenError as error:  # the head of the answer is gone: the reason is the last line
+            yield error_body(error)
         finally:
             self._followers -= 1
             left.cancel()
@@ -218,6 +224,14 @@ def _at(epoch: str, seq: int) -> Position:
 
 def _text(position: Position | None) -> str:
     return f"{position.epoch}/{position.seq}" if position is not None else ""
+
+
+async def _opened(journal: JournalReader) -> None:
+    """In the first second of a start nobody knows yet where the head is; the start itself is an event."""
+    if journal.head is None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_WITHIN):
+                await journal.wait_beyond(None)
 
 
 async def _more(journal: JournalReader, after: Position | None, left: asyncio.Future[None]) -> bool:

@@ -69,10 +69,10 @@ class ControlServer:
             server = await asyncio.start_unix_server(self._accept, sock=listener, limit=64 * 1024)
             self.listening.set()
             try:
-                async with server:
-                    await server.serve_forever()
-            finally:
+                await asyncio.Event().wait()
+            finally:  # not `async with server`: Python 3.13 would wait there for clients that are ended below
                 self.listening.clear()
+                server.close()
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -90,6 +90,8 @@ class ControlServer:
             await self._serve(reader, writer, peer)
         except OSError:
             pass  # it went while we asked who it was
+        except asyncio.CancelledError:
+            pass  # the server ends: asyncio's streams of Python 3.11 log a cancelled client as an error
         finally:
             if uid is not None:
                 self._by_user[uid] -= 1

@@ -47,13 +47,23 @@ class Answer(msgspec.Struct, kw_only=True):
 
 async def serve(service: DeskService, path: Path) -> None:
     """Answer until cancelled."""
+    clients = set[asyncio.Task[None]]()
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a client that goes, or a line that is too long
+        task = asyncio.current_task()
+        assert task is not None
+        clients.add(task)
+        try:
             while line := await reader.readline():
                 writer.write(encode(await _answer(service, line)) + b"\n")
                 await writer.drain()
-        writer.close()
+        except (OSError, ValueError):
+            pass  # a client that goes, or a line that is too long
+        except asyncio.CancelledError:
+            pass  # the desk ends: asyncio's streams of Python 3.11 log a cancelled client as an error
+        finally:
+            clients.discard(task)
+            writer.close()
 
     before = os.umask(0o177)
     try:
@@ -61,7 +71,13 @@ async def serve(service: DeskService, path: Path) -> None:
         server = await asyncio.start_unix_server(client, path, limit=MAX_LINE)
     finally:
         os.umask(before)
-    await server.serve_forever()
+    try:
+        await asyncio.Event().wait()
+    finally:  # not `serve_forever`: Python 3.13 would wait in it for clients that are ended here
+        server.close()
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
 
 
 async def _answer(service: DeskService, line: bytes) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.control.client import Client
-from gateway.errors import BadRequest, LoumenError
+from gateway.errors import BadRequest, JournalDown, LoumenError
 from gateway.journal.rows import Position, Row
 from tests.control.daemon import serving
 
@@ -27,6 +28,7 @@ class Journal:
     def __init__(self, count: int) -> None:
         self.rows = [row(seq) for seq in range(1, count + 1)]
         self.waiting = 0
+        self.down = False
         self.awake: Callable[[], object] = lambda: None
 
     @property
@@ -34,6 +36,8 @@ class Journal:
         return Position(EPOCH, len(self.rows)) if self.rows else None
 
     async def read(self, after: Position | None, limit: int = 200) -> list[Row]:
+        if self.down:
+            raise JournalDown("the disk is gone")
         begin = 0 if after is None else after.seq
         return self.rows[begin : begin + limit]
 
@@ -111,13 +115,41 @@ def test_follow(path: Path) -> None:
 
 
 def test_who_leaves_is_noticed(path: Path) -> None:
-    with journal_at(path, 0) as journal:
+    with journal_at(path, 1) as journal:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
             wire.connect(str(path))
-            wire.sendall(b"GET /v1/event?follow=1 HTTP/1.1\r\nHost: b\r\n\r\n")
+            wire.sendall(b"GET /v1/event?after=head&follow=1 HTTP/1.1\r\nHost: b\r\n\r\n")
             assert wire.recv(1000).startswith(b"HTTP/1.1 200 ")
             wait_for(lambda: journal.waiting == 1)
         wait_for(lambda: journal.waiting == 0)
+
+
+def test_who_follows_before_the_journal_is_open_starts_behind_its_first_head(path: Path) -> None:
+    with journal_at(path, 0) as journal:
+        following = Client(path).follow("/v1/event?after=head&follow=1")
+        first = list[dict[str, object]]()
+        reader = threading.Thread(target=lambda: first.append(next(following)))
+        reader.start()
+        wait_for(lambda: journal.waiting == 1)
+        journal.add()
+        wait_for(lambda: journal.waiting == 1 and len(journal.rows) == 1)
+        journal.add()
+        reader.join(10)
+        assert first[0]["seq"] == 2
+        following.close()
+
+
+def test_a_journal_that_cannot_be_read_says_so_at_once_and_in_the_middle(path: Path) -> None:
+    with journal_at(path, 2) as journal:
+        following = Client(path).follow("/v1/event?follow=1")
+        assert [next(following)["seq"] for _ in range(2)] == [1, 2]
+        wait_for(lambda: journal.waiting == 1)
+        journal.down = True
+        journal.awake()
+        with pytest.raises(JournalDown, match="the disk is gone"):
+            next(following)
+        with pytest.raises(JournalDown, match="the disk is gone"):
+            next(Client(path).follow("/v1/event?follow=1"))
 
 
 def test_too_many_followers(path: Path) -> None:
