@@ -28,7 +28,7 @@ class Journal:
     def __init__(self, count: int) -> None:
         self.rows = [row(seq) for seq in range(1, count + 1)]
         self.waiting = 0
-        self.down = False
+        self.reads, self.down = 0, False
         self.awake: Callable[[], object] = lambda: None
 
     @property
@@ -36,6 +36,7 @@ class Journal:
         return Position(EPOCH, len(self.rows)) if self.rows else None
 
     async def read(self, after: Position | None, limit: int = 200) -> list[Row]:
+        self.reads += 1
         if self.down:
             raise JournalDown("the disk is gone")
         begin = 0 if after is None else after.seq
@@ -132,7 +133,7 @@ def test_who_follows_before_the_journal_is_open_starts_behind_its_first_head(pat
         reader.start()
         wait_for(lambda: journal.waiting == 1)
         journal.add()
-        wait_for(lambda: journal.waiting == 1 and len(journal.rows) == 1)
+        wait_for(lambda: journal.waiting == 1 and journal.reads == 2)
         journal.add()
         reader.join(10)
         assert first[0]["seq"] == 2
