@@ -111,7 +111,7 @@ class Journal:
             async with asyncio.timeout(seconds):
                 return await entry.done
         except TimeoutError:
-            raise self._down() from None
+            raise self._down(seconds=seconds) from None
         finally:
             entry.withdrawn = True
             if not entry.taken:  # else it may yet become durable, and its id counts as used
@@ -314,9 +314,10 @@ class Journal:
     def _is_beyond(self, position: Position | None) -> bool:
         return self.head is not None and (position is None or self._order(self.head) > self._order(position))
 
-    def _down(self, error: str = "") -> JournalDown:
-        what = self._writer.problem or N_("the journal does not answer: {error}")
-        down = JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), error=error)
+    def _down(self, error: str = "", seconds: float = 0.0) -> JournalDown:
+        silent = N_("the journal has not written it within {seconds} s; the disk is slow or busy")
+        what = self._writer.problem or (N_("the journal does not answer: {error}") if error else silent)
+        down = JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), error=error, seconds=seconds)
         down.facts.update(self._writer.facts)
         return down
 
