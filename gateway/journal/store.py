@@ -314,7 +314,7 @@ class Journal:
     def _is_beyond(self, position: Position | None) -> bool:
         return self.head is not None and (position is None or self._order(self.head) > self._order(position))
 
-    def _down(self, error: str = "", seconds: float = 0.0) -> JournalDown:
+    def _down(self, error: str = "", seconds: float = WITHIN) -> JournalDown:
         silent = N_("the journal has not written it within {seconds} s; the disk is slow or busy")
         what = self._writer.problem or (N_("the journal does not answer: {error}") if error else silent)
         down = JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), error=error, seconds=seconds)
