@@ -27,7 +27,7 @@ threads.one()
 import numpy as np  # noqa: E402
 
 from gateway.errors import LoumenError  # noqa: E402
-from gateway.evaluate import door, faces, people  # noqa: E402
+from gateway.evaluate import door, faces, people, unseen  # noqa: E402
 from gateway.evaluate.faces import Measured  # noqa: E402
 from gateway.evaluate.sources import Source, of_folder  # noqa: E402
 from gateway.vision import demo_faces, engines  # noqa: E402
@@ -74,7 +74,13 @@ def accuracy(given: dict[str, Engine], source: Source) -> dict[str, dict[str, ob
             0.001, given[name].name, name, door.FRAMES, door.enrolled_each([len(v) for v in vectors.values()])
         )
         tally = door.play(vectors, who, rule)
-        result[name] = {"found": len(each.found), **rates, "door": door.document(tally, rule, len(vectors))}
+        halved = unseen.play(vectors, who, rule)
+        result[name] = {
+            "found": len(each.found),
+            **rates,
+            "door": door.document(tally, rule, len(vectors)),
+            "unseen": halved.document() if halved else None,
+        }
     return result
 
 
@@ -92,6 +98,18 @@ def line(name: str, spent: dict[str, list[float | None]]) -> dict[str, object]:
         "frames": len(both),
         "wanted": WANTED[name],
     }
+
+
+def unseen_words(halved: dict[str, object]) -> str:
+    """The line about people whom the threshold was not made from."""
+    low, first, middle, third, high = halved["thresholds"]
+    passed, let_in = halved["accepted_interval"], halved["let_in_interval"]
+    return (
+        f"unseen people (threshold from one half of them, the door in the other, {halved['halvings']} halvings):"
+        f" {halved['accepted']}/{halved['residents']} residents ({passed[0] * 100:.1f}-{passed[1] * 100:.1f} %),"
+        f" {halved['let_in']}/{halved['strangers']} strangers ({let_in[0] * 100:.1f}-{let_in[1] * 100:.1f} %),"
+        f" at {middle} ({low}, {first}, {third}, {high})"
+    )
 
 
 def main() -> int:
@@ -131,6 +149,8 @@ def main() -> int:
             f" true accepts at 0.1 % {tar['0.001'] * 100:.2f} %; door: {gate['accepted']}/{gate['residents']}"
             f" residents, {gate['let_in']}/{gate['strangers']} strangers at {gate['threshold']}"
         )
+        if each["unseen"]:
+            print(f"  {'':10} {unseen_words(each['unseen'])}")
     return 0
 
 

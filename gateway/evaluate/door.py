@@ -8,6 +8,7 @@ shown sixty times is not sixty faces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,14 +66,25 @@ def enrolled_each(counts: list[int]) -> int:
     return min(TEMPLATES, max(1, typical - FRAMES))
 
 
-def play(vectors: dict[int, Vectors], people: People, rule: Rule, seed: int = 3) -> Tally:
-    """All splits. `vectors` are each person's, of those who were found at all."""
+Limit = Callable[[int, Gallery], threshold.Threshold]
+
+
+def play(
+    vectors: dict[int, Vectors],
+    people: People,
+    rule: Rule,
+    seed: int = 3,
+    *,
+    splits: int = SPLITS,
+    limit_of: Limit | None = None,
+) -> Tally:
+    """All splits. `vectors` are each person's, of those who were found at all; `limit_of` another rule's threshold."""
     random, tally = np.random.default_rng(seed), Tally()
     able = [person for person, own in vectors.items() if len(own) > rule.enrolled_each]
     half = min(len(vectors) // 2, len(able))
     if not half:
         return tally
-    for _ in range(SPLITS):
+    for _ in range(splits):
         enrolled = [able[place] for place in random.permutation(len(able))[:half]]
         left: dict[int, Vectors] = {person: own for person, own in vectors.items() if person not in enrolled}
         templates, owners = [], []
@@ -82,7 +94,7 @@ def play(vectors: dict[int, Vectors], people: People, rule: Rule, seed: int = 3)
             left[person] = vectors[person][order[rule.enrolled_each :]]
             owners += [place] * rule.enrolled_each
         gallery = Gallery([str(person) for person in enrolled], owners, np.concatenate(templates))
-        limit = rule.threshold(half, gallery)
+        limit = (limit_of or rule.threshold)(half, gallery)
         tally.thresholds.append(limit)
         for person, own in left.items():
             for _shown in range(SHOWN):

@@ -9,7 +9,6 @@ other, several random draws, the tail fitted, and again with resampled people.
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from pathlib import Path
 
@@ -24,14 +23,14 @@ import numpy.typing as npt  # noqa: E402
 
 from gateway.errors import LoumenError  # noqa: E402
 from gateway.evaluate.sources import of_folder  # noqa: E402
+from gateway.evaluate.strangers import stranger_scores  # noqa: E402
 from gateway.vision import engines  # noqa: E402
 from gateway.vision.engine import Engine  # noqa: E402
 from gateway.vision.picture import read_picture  # noqa: E402
-from gateway.vision.threshold import Entry, Scores, Table, fit, tail_of  # noqa: E402
+from gateway.vision.threshold import Entry, Table, fit, tail_of  # noqa: E402
 
 POOLED = (1, 2, 3, 5)
 TEMPLATES = (1, 2, 3, 5, 8)
-DRAWS = 12
 LEAST = 5  # pictures a person
 
 Vectors = npt.NDArray[np.float32]
@@ -45,18 +44,6 @@ def embeddings(engine: Engine, folder: Path) -> list[Vectors]:
         for face in engine.search(frame)[:1]:
             people.setdefault(picture.person, []).append(engine.embed(frame, face).vector)
     return [np.array(vectors) for vectors in people.values() if len(vectors) >= LEAST]
-
-
-def stranger_scores(people: list[Vectors], pooled: int, templates: int, seed: int = 7) -> Scores:
-    """`DRAWS` scores of each person against each other one."""
-    random = np.random.default_rng(seed)
-    scores = np.full((len(people), len(people), DRAWS), np.nan)
-    for a, b in itertools.permutations(range(len(people)), 2):
-        for draw in range(DRAWS):
-            query = random.permutation(people[a])[:pooled].mean(axis=0)
-            enrolled = random.permutation(people[b])[:templates]
-            scores[a, b, draw] = np.sort(np.linalg.norm(enrolled - query, axis=1))[:2].mean()
-    return scores
 
 
 def entries(engine: Engine, folder: Path) -> list[Entry]:

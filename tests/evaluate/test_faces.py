@@ -9,12 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gateway.cli.main import main
 from gateway.errors import BadImage, BadRequest, ModelError
-from gateway.evaluate import faces
+from gateway.evaluate import door, faces, unseen
+from gateway.evaluate.door import Rule
+from gateway.evaluate.people import People
 from gateway.evaluate.sources import of_folder
-from gateway.vision import demo_faces
+from gateway.vision import demo_faces, threshold
 from gateway.vision.engine import DLIB_SPACE, Embedded, Face, Frame
 from gateway.vision.quality import Quality
 
@@ -190,3 +193,26 @@ def test_a_folder_of_models_comes_from_the_option_the_environment_or_beside(
     monkeypatch.delenv("LOUMEN_MODELS")
     beside = Path(__file__).resolve().parents[3] / "shared" / "models"
     assert extra_models(None) == (beside if beside.is_dir() else None)
+
+
+def crowd(people: int, each: int = 9) -> tuple[dict[int, NDArray[np.float32]], People]:
+    """People as far from each other as strangers are, with some spread of their own."""
+    random = np.random.default_rng(6)
+    centres = random.normal(0, 0.05, (people, 1, 128))
+    vectors = (centres + random.normal(0, 0.012, (people, each, 128))).astype(np.float32)
+    who = People(np.repeat(np.arange(people), each), ~np.eye(people, dtype=bool), named=True)
+    return dict(enumerate(vectors)), who
+
+
+def test_people_that_the_threshold_was_not_made_from_are_judged_apart() -> None:
+    vectors, people = crowd(16)
+    rule = Rule(0.001, "onnx", "yunet", 3, 5)
+    halved = unseen.play(vectors, people, rule)
+    assert halved is not None
+    told = halved.document()
+    assert told["halvings"] == len(halved.thresholds) == unseen.HALVINGS
+    assert len(set(halved.thresholds)) > 1 or max(halved.thresholds) == threshold.CEILING
+    assert (halved.residents, halved.strangers) == (unseen.HALVINGS * unseen.SPLITS * 4 * door.SHOWN,) * 2
+    assert halved.let_in == 0
+    few, of_few = crowd(10)
+    assert unseen.play(few, of_few, rule) is None

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.evaluate import faces
+from gateway.evaluate import faces, unseen
+from gateway.evaluate.door import Rule
 from gateway.evaluate.faces import Measured
 from gateway.evaluate.people import of_source
 from gateway.evaluate.sources import of_folder
@@ -25,6 +26,13 @@ def test_residents_pass_and_strangers_do_not(shared: Path, detector: str) -> Non
     assert door["accepted"] >= 0.99 * door["residents"] > 0
     assert door["strangers"] > 0
     assert door["let_in"] == 0
+    people = of_source(source)
+    of = people.of[measured.found]
+    vectors = {int(person): measured.vectors[of == person] for person in np.unique(of)}
+    halved = unseen.play(vectors, people, Rule(0.001, engine.name, engine.detector, 3, 5))
+    assert halved is not None
+    assert halved.let_in == 0 < halved.strangers
+    assert halved.accepted >= 0.97 * halved.residents
 
 
 @pytest.mark.nightly

@@ -70,7 +70,7 @@ def test_a_resident_is_told_and_a_stranger_is_not_taken_for_her(tmp_path: Path, 
             status = client.status()
             assert status.resident_kb < 250 * 1024
             assert status.people == {"front": 1}
-            assert 0.2 < status.thresholds["front"] <= 0.45
+            assert 0.2 < status.thresholds["front"] <= 0.42
 
     asyncio.run(scenario())
 
