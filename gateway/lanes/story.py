@@ -42,7 +42,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 #: Other names of the words above, as people say them.
 NAMES = {
     "车牌": "plate", "陌生车": "stranger", "按钮": "button", "抬杆": "raise", "常开": "hold", "恢复": "release",
-    "地感": "loop", "光电": "photocell", "beam": "photocell", "上限位": "limit_up", "limit-up": "limit_up",
+    "地感": "loop", "光电": "photocell", "红外对射": "photocell", "红外": "photocell", "beam": "photocell", "上限位": "limit_up", "limit-up": "limit_up",
     "下限位": "limit_down", "limit-down": "limit_down", "消防": "fire", "杆": "arm", "重启": "restart",
 }  # fmt: skip
 WAYS = {
