@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.cli.shell import Shell
 from gateway.errors import BadRequest, DaemonUnreachable, JournalDown, N_, NotFound
-from gateway.locale import _, tell
+from gateway.locale import _, moment, tell
 
 PAGE = 500
 VERIFY_TIME_OUT = 600.0
@@ -64,7 +64,7 @@ def _follow(arguments: argparse.Namespace, shell: Shell) -> int:
             if shell.json:
                 shell.line(row)
             else:
-                shell.say("  ".join(_cells(row)))
+                shell.say("  ".join(cells(row)[:3]))
     except KeyboardInterrupt:
         pass
     return shell.done()
@@ -232,19 +232,15 @@ def _table(rows: list[dict[str, Any]], shell: Shell) -> None:
     if not rows:
         shell.say(_(N_("no events")))
         return
-    shell.table([N_("event"), N_("time"), N_("type"), N_("what")], map(_cells, rows))
+    shell.table([N_("event"), N_("time"), N_("what happened"), N_("type")], map(cells, rows))
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Number, time (with a question mark where the clock was not trusted), type, the event's own fields."""
-    from datetime import datetime
+def cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Number, the site's time (with a question mark where the clock was not trusted), the event in words, its type."""
+    from gateway.cli.happenings import told
 
-    at = datetime.fromisoformat(row["at"]).astimezone()
-    time = at.strftime("%m-%d %H:%M:%S") + ("" if row["trusted"] else " ?")
-    if row["event"] is None:
-        return str(row["seq"]), time, row["type"], _(N_("(body removed by retention)"))
-    fields = {name: value for name, value in row["event"].items() if name != "type" and value not in ("", None, [], {})}
-    return str(row["seq"]), time, row["type"], "  ".join(f"{name}={value}" for name, value in fields.items())
+    at = moment(row["at"], "%m-%d %H:%M:%S") + ("" if row["trusted"] else " ?")
+    return str(row["seq"]), at, told(row), row["type"]
 
 
 def _verdict(result: dict[str, Any], shell: Shell) -> None:

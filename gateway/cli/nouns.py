@@ -17,6 +17,7 @@ class Noun(NamedTuple):
 NOUNS: dict[str, Noun] = {
     "run": Noun("gateway.cli.run", N_("run the daemon in the foreground")),
     "status": Noun("gateway.cli.status", N_("how the box is, on one screen")),
+    "watch": Noun("gateway.cli.watch", N_("how the box is, and what happens, live")),
     "io": Noun("gateway.cli.io", N_("see all lines live; set or pulse one")),
     "door": Noun("gateway.cli.door", N_("list, open, hold, lock and explain doors")),
     "lane": Noun("gateway.cli.lane", N_("list, raise, hold and release barriers")),
