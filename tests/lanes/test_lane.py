@@ -77,8 +77,28 @@ class History:
                 self.clear = not self.clear
                 self.give(i.Beam(self.clear))
                 self.wait(0.05)
+        if self.random.random() < 0.01:
+            self.restart()
         self.give(self._next())
         self.wait(self.random.choice((0.0, 0.0, 0.001, 0.1, 0.5, 1.0, 4.0, 20.0, 100.0)))
+
+    def restart(self) -> None:
+        """The daemon is killed and starts again: as sensed, under the stored order, and nothing moves by that alone."""
+        sensed = Sensed(
+            occupied=self.occupied if self.fitted.loop else None,
+            clear=self.clear if self.fitted.beam else None,
+            up=self.lane.up,
+            down=self.lane.down,
+            fire=self.fire,
+        )
+        mode, closing = self.lane.mode, self.lane.arm.motion is Motion.LOWERING
+        self.lane = restored("gate", self.fitted, sensed, mode, self.lane.faults, self.now)
+        assert self.lane.arm.motion not in {Motion.RISING, Motion.LOWERING}, "a pulse that nobody gave"
+        pulses = {effect.pulse for effect in self.give(i.Tick()) if isinstance(effect, Drive)}
+        assert Pulse.CLOSE not in pulses
+        if self.fire or mode is Mode.HELD:
+            assert self.lane.mode is mode
+            assert self.lane.arm.motion in {Motion.RISING, Motion.UP}, f"forgotten by a restart (closing: {closing})"
 
     def wait(self, seconds: float) -> None:
         until = self.now + seconds
@@ -129,6 +149,7 @@ class History:
             assert not self.fire, "closed during a fire"
             assert self.lane.mode is Mode.NORMAL, "closed against an order"
             assert not self.lane.loop.restless
+            assert not self.lane.beam.restless
             assert not self.lane.beam.blind
             assert Pulse.OPEN not in pulses
         if before.arm.motion is Motion.LOWERING and not safe and not isinstance(given, i.NotClosed):
