@@ -20,7 +20,7 @@ from gateway.errors import BusGone, DriverError, LoumenError, N_
 from gateway.journal.event import Event
 from gateway.metering import events
 from gateway.metering.bus import Schedule, spread
-from gateway.metering.profile import Decoded, Profile, decode, probe_span, proves, spans
+from gateway.metering.profile import Decoded, Profile, decode, is_absent, probe_span, proves, spans
 
 REOPEN_FIRST, REOPEN_LONGEST = 1.0, 30.0  # seconds between looks for a bus that is gone
 
@@ -103,7 +103,7 @@ class Line:
         if probe is not None and meter not in self._proved:
             words, slowest = await self._exchange(asked.unit, probe, within)
             if not proves(asked.profile, _placed(probe, words)):
-                return Look(Decoded(None, code="wrong_model"), slowest)
+                return Look(Decoded(None, code="ffff" if is_absent(words) else "wrong_model"), slowest)
             self._proved.add(meter)
         found: dict[int, int] = {}
         for span in spans(asked.profile, everything=everything):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -146,9 +146,14 @@ def number(profile: Profile, kind: str, address: int, registers: Registers) -> f
     return value if math.isfinite(value) else None
 
 
+def is_absent(words: Collection[int]) -> bool:
+    """Whether a module says that it has nothing."""
+    return bool(words) and all(word == ABSENT for word in words)
+
+
 def decode(profile: Profile, registers: Registers) -> Decoded:
     """What the registers of `spans` say. Never raises for a content, whatever it is."""
-    if registers and all(word == ABSENT for word in registers.values()):
+    if is_absent(registers.values()):
         return Decoded(None, code="ffff")
     amount = 0.0
     whole = 0  # integers stay exact beyond 2^53

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.config import schema
+from gateway.config.mistakes import ConfigMistakes
 from gateway.errors import LoumenError, N_, NoAnswer
 from gateway.measurements import Hour, Sample
 from gateway.metering import commands as c
@@ -60,6 +61,19 @@ class Series(Protocol):
     async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]: ...
 
 
+def _spoiled(profile: str, own: str, mistakes: ConfigMistakes) -> LoumenError:
+    """A profile that is wrong, in a form that a socket carries: the first mistake, and how to see them all."""
+    first = mistakes.mistakes[0]
+    return LoumenError(
+        N_("the profile {profile} cannot be used; mistakes: {count}"),
+        where=f"{first.file}:{first.line}: {first.key}".removesuffix(": "),
+        mend=N_("'loumen meter profile check {path}' tells every mistake with its line; then restart loumen"),
+        profile=profile,
+        count=len(mistakes.mistakes),
+        path=str(profiles.known(own)[profile]),
+    )
+
+
 def series(meter: str) -> str:
     """The series of a meter's total, in litres."""
     return f"meter.{meter}.litres"
@@ -100,9 +114,12 @@ class Metering:
         for name, meter in self._config.meter.items():
             try:
                 self.profiles[name] = profiles.load(meter.profile, self._config.metering.profiles)
+            except ConfigMistakes as error:
+                self.unusable[name] = _spoiled(meter.profile, self._config.metering.profiles, error)
             except LoumenError as error:
                 self.unusable[name] = error
-                log.error("meter %s: %s", name, error)
+            if name in self.unusable:
+                log.error("meter %s: %s", name, self.unusable[name])
 
     def _line(self, name: str, bus: schema.Bus) -> Line:
         asked = {
@@ -171,10 +188,10 @@ class Metering:
             if name in stored.meters:
                 self.watches[name] = fresh.restored(stored.meters[name].watch, now)
                 self.refused[name].extend(stored.meters[name].refused)
-            last_words = {rule: finding for (meter, rule), finding in newer.items() if meter == name}
+            last_words = {rule: word for (meter, rule), word in newer.items() if meter == name}
             await self._replay(name, now, set(last_words))
-            for finding in last_words.values():
-                self.watches[name] = self.watches[name].recalled(finding)
+            for word in sorted(last_words.values(), key=lambda word: word.at):
+                self.watches[name] = self.watches[name].recalled(word.finding, min(word.at, now))
 
     async def _replay(self, name: str, now: float, told_of: set[str]) -> None:
         """Feed the detectors with what was kept after the memory was written; tell what the journal does not know."""

@@ -8,7 +8,8 @@ of one leak under two ids. Without a memory only the newest `RECENT` rows are lo
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -38,9 +39,16 @@ class Journal(Protocol):
     async def read(self, after: Position | None, limit: int = AT_ONCE) -> list[Row]: ...
 
 
-async def findings(journal: Journal, after: Position | None) -> dict[tuple[str, str], Finding]:
+class Told(NamedTuple):
+    """A finding, and when it was written (UTC seconds)."""
+
+    finding: Finding
+    at: float
+
+
+async def findings(journal: Journal, after: Position | None) -> dict[tuple[str, str], Told]:
     """The last word on each meter and rule behind `after`; nothing where the journal cannot be read."""
-    found: dict[tuple[str, str], Finding] = {}
+    found: dict[tuple[str, str], Told] = {}
     head = journal.head
     if head is None:
         return found
@@ -50,8 +58,8 @@ async def findings(journal: Journal, after: Position | None) -> dict[tuple[str, 
         while rows := await journal.read(after, AT_ONCE):
             for row in rows:
                 if row.type in _KINDS and row.body is not None:
-                    told = _decoder.decode(row.body)
-                    found[told.meter, told.rule] = told
+                    finding = _decoder.decode(row.body)
+                    found[finding.meter, finding.rule] = Told(finding, datetime.fromisoformat(row.at).timestamp())
             after = rows[-1].position
     except (JournalDown, msgspec.MsgspecError) as error:
         log.warning("what was told of leaks is not read: %s", error)

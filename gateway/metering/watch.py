@@ -148,20 +148,22 @@ class Watch:
         after, effects = replace(self, belief=belief)._read(reading)
         return replace(after, kept=reading), tuple(effect for effect in effects if not isinstance(effect, Keep))
 
-    def recalled(self, told: events.LeakSuspected | events.LeakCleared) -> Watch:
-        """As the last word in the journal says: it was told, so it stands, or stands no longer, whoever forgot it.
+    def recalled(self, told: events.LeakSuspected | events.LeakCleared, at: float) -> Watch:
+        """As the last word in the journal says, written at `at`: it was told, so it stands, or stands no longer.
 
-        What does not fit the readings (a since-time of a clock that was set later) is left as it is.
+        The since-time is the one that it was told with: by it everybody else knows the leak.
         """
         others = tuple(leak for leak in self.leaks if leak.rule != told.rule)
-        since = datetime.fromisoformat(told.since).timestamp()
         if isinstance(told, events.LeakCleared):
             return self._detecting(told.rule, None) if len(others) < len(self.leaks) else self
-        total = round((told.total_litres - told.litres) * 1000)
-        if self.last is None or since > self.last.at or total > self.last.register:
-            return self
-        after = self._detecting(told.rule, Reading(since, total))
-        return replace(after, leaks=(*others, Leak(told.rule, since, total)))
+        after, shown = self, Reading(at, round(told.total_litres * 1000))
+        if self.last is None or (shown.at > self.last.at and shown.register >= self.last.register):
+            after, _known = self.replayed(shown)  # what the memory and the measurements lost
+        last = after.last or shown
+        since = min(datetime.fromisoformat(told.since).timestamp(), last.at)
+        total = min(shown.register - round(told.litres * 1000), last.register)
+        leak = Leak(told.rule, since, total)
+        return replace(after._detecting(told.rule, Reading(since, total)), leaks=(*others, leak))
 
     def _detecting(self, rule: str, since: Reading | None) -> Watch:
         """With this rule's detector suspecting since then, or not suspecting."""

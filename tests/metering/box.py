@@ -54,6 +54,8 @@ class Book:
     """The journal, without a disk: what is noted is durable."""
 
     events: list[Event] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
     def head(self) -> Position | None:
@@ -61,19 +63,21 @@ class Book:
 
     def note(self, event: Event) -> None:
         self.events.append(event)
+        self.times.append(self.now().isoformat())
 
     async def read(self, after: Position | None, limit: int = 200) -> list[Row]:
         begin = 0 if after is None else after.seq
-        return [_row(seq, event) for seq, event in enumerate(self.events[begin : begin + limit], begin + 1)]
+        places = range(begin, min(len(self.events), begin + limit))
+        return [_row(place + 1, self.times[place], self.events[place]) for place in places]
 
 
-def _row(seq: int, event: Event) -> Row:
+def _row(seq: int, at: str, event: Event) -> Row:
     body = msgspec.json.encode(event)
     return Row(
         epoch="epoch",
         seq=seq,
         type=event.type_name(),
-        at="",
+        at=at,
         trusted=True,
         body=body,
         body_sha256="",
@@ -124,7 +128,9 @@ class Box:
         self, scenario: Callable[[Metering], object], start: datetime = START, *, kill: bool = False
     ) -> Metering:
         """Run the meters while `scenario` does; with `kill` nobody says goodbye."""
-        metering = Metering(self.config, self.folder, LoopClock(start), self.book, self.shelf)
+        clock = LoopClock(start)
+        self.book.now = lambda: clock.now().wall
+        metering = Metering(self.config, self.folder, clock, self.book, self.shelf)
         tasks = [asyncio.create_task(metering.run())]
         tasks += [asyncio.create_task(metering.run_bus(bus)) for bus in metering.lines]
         await metering.ready.wait()

@@ -136,6 +136,25 @@ def test_a_flow_below_the_limit_is_no_burst(litres_per_hour: float, phase: float
     assert [finding for _, finding in watch(_counted(litres_per_hour, phase, 3)) if finding.rule == "burst"] == []
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([1, 1000, 1954, 10_000, 100_000, 1_000_000]), st.integers(0, 2), st.integers(1, 300))
+def test_a_register_that_hardly_moves_is_no_burst_however_coarse_it_counts(step: int, moves: int, every: int) -> None:
+    burst, found = Burst(step=step), []
+    for minute in range(0, 600, 1):
+        burst, one = burst.advance(Reading(minute * 60.0, step * min(moves, minute // every)))
+        found += one
+    least = 500_000 * 0.5 - step  # millilitres that half an hour at the limit brings, one step less
+    assert not found or moves * step >= least
+
+
+def test_a_coarse_register_finds_a_burst_too() -> None:
+    burst, found = Burst(step=100_000), []
+    for minute in range(180):
+        burst, one = burst.advance(Reading(minute * 60.0, int(900 * minute / 60 / 100) * 100_000))
+        found += one
+    assert [type(one) for one in found] == [Suspected]
+
+
 def test_the_tables_are_total() -> None:
     for state in continuous_rules.State:
         assert set(continuous_rules.TABLE[state]) == set(continuous_rules.Sign)

@@ -13,7 +13,8 @@ Theory of operation
     A register counts in steps, and two readings tell the water between them to one step only: 42 litres
     in five minutes are 504 L/h, give or take 12. A window may therefore lack one step, else a steady flow just above
     the limit breaks off at every window that caught one litre less, and is never found; the whole run since
-    its beginning, where one step is next to nothing, must then reach the limit.
+    its beginning, where one step is next to nothing, must then reach the limit. A register so coarse that
+    the limit moves it less than twice a window gets a longer one, so that a lacking step is never all the water.
 
 Whose rule, and what it cannot do
     Kamstrup's flowIQ 3100 (technical description 5512-1242, 'Info code - BURST') offers 5, 10 or 20 % of Q3 for
@@ -102,13 +103,18 @@ class Burst:
     since: Reading | None = None
 
     @property
+    def span(self) -> float:
+        """Over how many seconds flow is judged: the window, or what `flow` needs to move the register twice."""
+        return max(self.window, 2 * self.step * 3600 / self.flow)
+
+    @property
     def deadline(self) -> float | None:
         """The first poll at or after it may find something although the register stands; None: none will."""
         if not self.recent:
             return None
         if self.state is not State.CALM:
             return self.recent[-1].at
-        covered = self.recent[0].at + self.window
+        covered = self.recent[0].at + self.span
         return covered if covered > self.recent[-1].at else None
 
     def shifted(self, seconds: float) -> Burst:
@@ -132,21 +138,21 @@ class Burst:
         return replace(self, state=step.state, recent=recent, since=since), findings
 
     def _is_gap(self, before: Reading, given: Reading) -> bool:
-        return given.at - before.at > self.window and given.register != before.register
+        return given.at - before.at > self.span and given.register != before.register
 
     def _within(self, at: float) -> tuple[Reading, ...]:
-        """The readings that the window still needs: the newest that is at least `window` old, and all after it."""
+        """The readings that the span still needs: the newest that is at least so old, and all after it."""
         kept = self.recent
-        while len(kept) > 1 and at - kept[1].at >= self.window:
+        while len(kept) > 1 and at - kept[1].at >= self.span:
             kept = kept[1:]
-        begin = at - self.window
+        begin = at - self.span
         if len(kept) > 1 and kept[0].register == kept[1].register and kept[0].at < begin:
             return (Reading(begin, kept[0].register), *kept[1:])  # it stood from one to the other: also at `begin`
         return kept
 
     def _sign(self, recent: tuple[Reading, ...]) -> Sign:
         first, last = recent[0], recent[-1]
-        if last.at - first.at < self.window:
+        if last.at - first.at < self.span:
             return Sign.UNKNOWN
         if not self._reaches(first, last):
             return Sign.LOW
