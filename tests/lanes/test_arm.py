@@ -78,6 +78,21 @@ def test_nobody_came_so_it_closes_after_a_while() -> None:
     assert b.acts[-1] is Act.CLOSE
 
 
+def test_who_has_left_before_it_is_quite_up_has_passed_all_the_same() -> None:
+    b = bench()
+    b.give(Turn.RAISE, Turn.OCCUPIED, Turn.FREED)
+    b.wait(3)
+    b.give(Turn.AT_TOP)
+    b.wait(0.9)
+    assert Act.CLOSE not in b.acts
+    b.wait(0.2)
+    assert b.acts[-1] is Act.CLOSE
+    b = bench()
+    b.give(Turn.RAISE, Turn.OCCUPIED, Turn.FREED, Turn.RAISE, Turn.AT_TOP)
+    b.wait(14)
+    assert Act.CLOSE not in b.acts, "the second grant is for the next one"
+
+
 def test_fire_raises_it_and_keeps_it_up() -> None:
     b = bench()
     b.arm = replace(b.arm, keep_up=True)

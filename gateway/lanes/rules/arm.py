@@ -167,7 +167,7 @@ class Arm:
     deadline: float | None = None
     free: bool = False  # nothing can be under the arm
     keep_up: bool = False  # fire, or an order to hold
-    passed: bool = False  # a vehicle was under the arm since it went up
+    passed: bool = False  # a vehicle was under the arm since it was told to go up
 
     def advance(self, turn: Turn, now: float) -> tuple[Arm, tuple[Act, ...]]:
         """The arm after `turn` at `now`, and what to do. Raises KeyError for an input its row does not list."""
@@ -206,10 +206,13 @@ class Arm:
             return replace(self, deadline=None, passed=False)
         if self.motion is not Motion.UP:
             began = self.motion is not before.motion
-            return replace(self, deadline=now + self.settings.travel if began else before.deadline, passed=False)
+            deadline = now + self.settings.travel if began else before.deadline
+            came = turn is Turn.OCCUPIED or (before.passed and not began and turn is not Turn.RAISE)
+            return replace(self, deadline=deadline, passed=came and self.motion is Motion.RISING)
         if before.motion is not Motion.UP:
             waits = self.free and before.motion is not Motion.FAULT
-            return replace(self, deadline=now + self.settings.stay_open if waits else None, passed=not self.free)
+            wait = self.settings.close_after if before.passed else self.settings.stay_open
+            return replace(self, deadline=now + wait if waits else None, passed=before.passed or not self.free)
         if turn in (Turn.RAISE, Turn.LET_DOWN):  # another vehicle may come after the one that is under it
             return replace(self, deadline=now + self.settings.stay_open if self.free else None, passed=False)
         if turn is Turn.OCCUPIED:
