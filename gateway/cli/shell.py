@@ -107,26 +107,28 @@ class Shell:
     def say(self, text: str = "", *, indent: int = 0) -> None:
         """A line for people on stdout; nothing with --json."""
         if not self.json:
-            sys.stdout.write("".join(f"{line}\n" for line in self._folded(text, indent, indent)))
+            sys.stdout.write("".join(f"{row}\n" for row in self.folded(text, indent=indent)))
             sys.stdout.flush()
 
     def mark(self, text: str, style: str, *, hang: int = 0) -> None:
-        """A line for people in a rich style ("green", "yellow", "bold red"); plain in a pipe.
-
-        `hang`: where the terminal is too narrow, the rest is written below, so far indented.
-        """
+        """A line for people in a rich style ("green", "yellow", "bold red"); plain in a pipe."""
         if not self.json:
-            for line in self._folded(text, 0, hang):
-                self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+            for row in self.folded(text, hang=hang):
+                self.console.print(row, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
-    def _folded(self, text: str, indent: int, hang: int) -> list[str]:
-        """One line in a pipe; on a terminal as many as it takes, broken between words (Chinese: anywhere)."""
+    def folded(self, text: str, *, indent: int = 0, hang: int = 0) -> list[str]:
+        """The rows of a line: one in a pipe; on a terminal as many as it takes, the rest below, so far indented."""
         if not (indent or hang) or not sys.stdout.isatty():
             return [" " * indent + text]
         from rich.text import Text
 
-        folded = Text(text).wrap(self.console, max(20, self.console.width - max(indent, hang)))
-        return [" " * (hang if at else indent) + line.plain.rstrip() for at, line in enumerate(folded)]
+        rows = Text(text).wrap(self.console, max(20, self.console.width - max(indent, hang)))
+        return [" " * (max(indent, hang) if at else indent) + row.plain.rstrip() for at, row in enumerate(rows)]
+
+    @property
+    def height(self) -> int:
+        """The rows of the terminal; a pipe has no end."""
+        return self.console.height if sys.stdout.isatty() else sys.maxsize
 
     def note(self, text: str) -> None:
         """A remark on stderr (also with --json)."""

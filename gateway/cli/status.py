@@ -30,10 +30,7 @@ OLD_FRAME = 5.0  # seconds
 MOST_PROBLEMS = 4  # with their mends; a screen has 24 rows
 MOST_MISTAKES = 5  # of a configuration; `loumen config check` tells all
 
-NEVER_MEASURED = N_(
-    "faces: not yet measured on children, East Asian faces, attacks with pictures or masks; "
-    "calibrate on this site: loumen evaluate faces"
-)
+NEVER_MEASURED = N_("unmeasured: children, East Asian faces, attacks (loumen evaluate faces)")
 
 
 class Line(NamedTuple):
@@ -70,36 +67,49 @@ def understood(document: object) -> Status:
 
 
 def show(status: Status, shell: Shell, *, whole: bool = False) -> None:
-    """The screen."""
-    shell.mark(headline(status), "bold")
+    """The screen. On a terminal as many problems are told with their mends as it has rows for, but always the worst."""
+    most = len(status.problems) if whole else MOST_PROBLEMS
+    rows = list(_rows(status, shell, most))
+    while not whole and most > 1 and len(rows) > shell.height - 1:
+        most -= 1
+        rows = list(_rows(status, shell, most))
+    for text, style in rows:
+        shell.mark(text, style)
+
+
+def _rows(status: Status, shell: Shell, most: int) -> Iterator[tuple[str, str]]:
+    """Each row of the screen and its style, `most` problems told in full."""
     worst_first = sorted(status.problems, key=lambda problem: problem.severity != "bad")
-    told = worst_first if whole else worst_first[:MOST_PROBLEMS]
-    for problem in told:
-        _problem(problem, shell)
-    if rest := worst_first[len(told) :]:
+    yield headline(status), "bold"
+    for problem in worst_first[:most]:
+        yield from _problem(problem, status.config.file, shell)
+    if rest := worst_first[most:]:
         parts = ", ".join(dict.fromkeys(words.part_name(problem.part) for problem in rest))
         text = tell(N_("{count} more: {parts} (loumen status --all)"), {"count": len(rest), "parts": parts})
-        shell.mark(f"{SIGNS['warning']} {text}", STYLES["warning"], hang=2)
+        yield from ((row, STYLES["warning"]) for row in shell.folded(f"{SIGNS['warning']} {text}", hang=2))
     if not status.problems:
-        shell.mark(f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"])
-    shell.say()
-    for line in lines(status):
-        shell.mark(f"{SIGNS[line.state]} {labelled(line.part, line.text)}", STYLES[line.state], hang=2)
+        yield f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"]
+    yield "", ""
+    told = list(lines(status))
     if faces(status) and not status.vision.calibrated:
-        shell.mark(f"{SIGNS['off']} {_(NEVER_MEASURED)}", STYLES["off"], hang=2)
+        told.append(Line("off", _(N_("faces")), _(NEVER_MEASURED)))
+    for line in told:
+        text = f"{SIGNS[line.state]} {labelled(line.part, line.text)}"
+        yield from ((row, STYLES[line.state]) for row in shell.folded(text, hang=2))
 
 
-def _problem(problem: Problem, shell: Shell) -> None:
+def _problem(problem: Problem, config: str, shell: Shell) -> Iterator[tuple[str, str]]:
     state: State = "bad" if problem.severity == "bad" else "warning"
     said, part = tell(problem.what, problem.facts), words.part_name(problem.part)
     text = said if "." in problem.part and said.startswith(part) else labelled(part, said)
-    shell.mark(f"{SIGNS[state]} {text}", STYLES[state], hang=2)
-    for text in mistakes(problem):
-        shell.say(text, indent=4)
-    if not all(piece in said for piece in problem.where.split(":")):
-        shell.say(f"{_(N_('where:'))} {problem.where}", indent=4)
+    yield from ((row, STYLES[state]) for row in shell.folded(f"{SIGNS[state]} {text}", hang=2))
+    below = list(mistakes(problem))
+    if problem.where != config and not all(piece in said for piece in problem.where.split(":")):
+        below.append(f"{_(N_('where:'))} {problem.where}")
     if problem.mend:
-        shell.say(f"{_(N_('mend:'))} {tell(problem.mend, problem.facts)}", indent=4)
+        below.append(f"{_(N_('mend:'))} {tell(problem.mend, problem.facts)}")
+    for text in below:
+        yield from ((row, "") for row in shell.folded(text, indent=4))
 
 
 def mistakes(problem: Problem) -> Iterator[str]:
@@ -158,7 +168,7 @@ def door_line(door: DoorStatus) -> Line:
     if door.commanded in {"held", "blocked", "fire"} and state == "ok":
         state = "warning"
     if door.face != "off" and door.camera:
-        told.append(tell(N_("faces of {count} people"), {"count": door.people}))
+        told.append(tell(N_("faces: {count}"), {"count": door.people}))
     name = f"{door.id} ({door.name})" if door.name and door.name != door.id else door.id
     return Line(state, tell(N_("door {name}"), {"name": name}), " · ".join(told))
 
@@ -175,7 +185,7 @@ def lane_line(lane: LaneStatus) -> Line:
         told.append(tell(N_("lines at fault: {lines}"), {"lines": ", ".join(map(words.line_name, lane.faults))}))
         state = "bad"
     if lane.plate != "off" and lane.camera:
-        told.append(tell(N_("{count} plates"), {"count": lane.plates}))
+        told.append(tell(N_("plates: {count}"), {"count": lane.plates}))
     name = f"{lane.id} ({lane.name})" if lane.name and lane.name != lane.id else lane.id
     return Line(state, tell(N_("lane {name}"), {"name": name}), " · ".join(told))
 
@@ -187,7 +197,7 @@ def _vision(vision: VisionStatus, part: str) -> Line:
     state: State = {"up": "ok", "starting": "warning"}.get(vision.state, "bad")  # type: ignore[assignment]
     if vision.detector:
         names = {"engine": vision.engine, "detector": vision.detector}
-        told.append(tell(N_("engine {engine}, detector {detector}"), names))
+        told.append(tell(N_("detector {detector} ({engine})"), names))
     fresh = [camera.camera for camera in vision.cameras if _fresh(camera)]
     if fresh:
         told.append(tell(N_("pictures from {names}"), {"names": ", ".join(fresh)}))
@@ -240,7 +250,7 @@ def _directory(status: Status) -> Line:
     directory = status.directory
     told = [
         _(words.HEALTH.get(directory.state, directory.state)),
-        tell(N_("{count} people"), {"count": directory.people}),
+        tell(N_("people: {count}"), {"count": directory.people}),
     ]
     if directory.unreadable:
         told.append(tell(N_("{count} cannot be read"), {"count": directory.unreadable}))
@@ -254,8 +264,6 @@ def _uplink(status: Status) -> Line:
     told = [_(words.UPLINK.get(uplink.state, uplink.state))]
     if uplink.broker:
         told.append(uplink.broker)
-    if not uplink.enrolled:
-        told.append(_(N_("this box is not enrolled")))
     told.append(tell(N_("{count} events not yet confirmed"), {"count": uplink.backlog}))
     if not uplink.receiver:
         told.append(_(N_("acknowledged by the broker only")))

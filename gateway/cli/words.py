@@ -53,7 +53,7 @@ UPLINK = {
 SOURCES = {
     "file": N_("as the file says"),
     "last good": N_("the last good copy, because the file is invalid"),
-    "before apply": N_("the one before the last apply, which was not confirmed"),
+    "before apply": N_("the one before the last apply (not confirmed)"),
     "minimal": N_("NONE: no door is served"),
 }
 #: What a line is for: the last word of its name, or its use.

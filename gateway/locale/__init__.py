@@ -25,9 +25,9 @@ FOLDER: Final = Path(__file__).parent
 LOCALES: Final[dict[Language, str]] = {"zh": "zh_CN", "en": "en"}
 
 OWN_NAMES: Final = frozenset(
-    """box broker bus camera chip command community device door driver engine field file folder given_name
+    """bias board box broker bus camera chip command community device door driver engine field file folder given_name
     holder host id key lane line lines meter model name names near noun option other part path person profile
-    role service site unit user zone""".split()
+    right role service site unit user zone""".split()
 )
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")

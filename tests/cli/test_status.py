@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from gateway import locale
 from gateway.cli.shell import Options, Shell
@@ -19,12 +31,16 @@ from gateway.control.status import (
     DiskStatus,
     DoorStatus,
     JournalStatus,
+    LaneStatus,
+    MetersStatus,
     Problem,
     Status,
     UplinkStatus,
     VisionStatus,
     decode,
 )
+from tests.cli.run_cli import ROOT
+from tests.control.daemon import serving
 
 WELL = Status(
     box="unit-1",
@@ -80,16 +96,15 @@ def test_all_well(capsys: pytest.CaptureFixture[str]) -> None:
         "unit-1 · 花园小区 · Loumen 0.1.0 · running for 1 h 1 min\n"
         "● no problems\n"
         "\n"
-        "● door main (东门): locked · leaf closed · faces of 120 people\n"
-        "● face recognition: running · engine onnx, detector yunet · pictures from front\n"
+        "● door main (东门): locked · leaf closed · faces: 120\n"
+        "● face recognition: running · detector yunet (onnx) · pictures from front\n"
         "● journal: well\n"
-        "● directory: well · 120 people\n"
+        "● directory: well · people: 120\n"
         "● uplink: connected · b.cn:8883 · 3 events not yet confirmed\n"
         "● clock: 2026-11-24 20:00:00 · Asia/Shanghai · trusted\n"
         "● disk: 9000 MB free · 3.2 MB of 50 MB written today\n"
         "● configuration: as the file says · /etc/loumen/gateway.toml\n"
-        "○ faces: not yet measured on children, East Asian faces, attacks with pictures or masks; "
-        "calibrate on this site: loumen evaluate faces\n"
+        "○ faces: unmeasured: children, East Asian faces, attacks (loumen evaluate faces)\n"
     )
 
 
@@ -104,8 +119,8 @@ def test_all_ill(capsys: pytest.CaptureFixture[str]) -> None:
         "▲ door gate: blocked · leaf unknown\n"
         "✖ face recognition: DOWN · no picture from front yet · restarted 3 times\n"
         "✖ journal: DOWN · 7 events wait to be stored · 2 events were dropped\n"
-        "▲ directory: degraded · 4 people · 1 cannot be read\n"
-        "▲ uplink: waiting to try again · this box is not enrolled · "
+        "▲ directory: degraded · people: 4 · 1 cannot be read\n"
+        "▲ uplink: waiting to try again · "
         "9 events not yet confirmed · acknowledged by the broker only\n"
         "▲ clock: NOT trusted\n"
         "✖ disk: 12 MB free · 80.0 MB of 50 MB written today\n"
@@ -115,8 +130,6 @@ def test_all_ill(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_mistakes_of_an_invalid_file_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    from pathlib import Path
-
     from gateway.config.load import parse
     from gateway.config.mistakes import ConfigMistakes
 
@@ -160,8 +173,6 @@ def test_an_empty_document_is_a_status() -> None:
     )
 )
 def test_any_document_is_a_status_or_refused(document: dict[str, Any]) -> None:
-    import msgspec
-
     try:
         status = decode(document)
     except msgspec.ValidationError:
@@ -175,3 +186,72 @@ def test_any_document_is_a_status_or_refused(document: dict[str, Any]) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+BUSY = msgspec.structs.replace(
+    WELL,
+    doors=(*WELL.doors, DoorStatus(id="back", name="后门", commanded="locked", sensed="closed")),
+    lanes=(LaneStatus(id="gate", name="南门道闸", commanded="down", sensed="down", under="free", camera="drive"),),
+    plate_vision=VisionStatus(
+        run="service", state="up", engine="pp-ocrv4", detector="clp-det", cameras=(CameraStatus(camera="drive"),)
+    ),
+    meters=MetersStatus(count=12, ok=10, silent=1, leaks=1),
+    problems=(
+        Problem(
+            part="door.back.lock",
+            what="Line {line} of {chip} is held by '{holder}'.",
+            where="pinctrl-rp1:17",
+            facts={"line": 17, "chip": "pinctrl-rp1", "holder": "pigpiod"},
+            mend="Stop that program, or give this line's wire another line.",
+        ),
+        Problem(
+            part="meter.flat-12",
+            what="meter {meter} (unit {unit}) gives no believable answer",
+            facts={"meter": "flat-12", "unit": 12},
+            mend="'loumen meter read {meter}' says what comes; check its supply, wires and unit number",
+            severity="warning",
+        ),
+    ),
+)
+
+
+def on_a_terminal(status: Status, home: Path, *words: str, rows: int = 24, columns: int = 80) -> list[str]:
+    """What a technician sees: the rows that `loumen status` writes to a terminal of this size."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    document = msgspec.to_builtins(status)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm"}
+    with serving(home / "s", status=document):
+        done = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli.main", "status", "--socket", str(home / "s"), *words],
+            stdout=theirs,
+            cwd=ROOT,
+            env=environment,
+        )
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the terminal is hung up at the program's end
+            while piece := os.read(ours, 65536):
+                seen += piece
+        done.wait(30)
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).replace("\r", "").splitlines()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("problems", [0, 2, 9])
+def test_a_busy_box_is_one_screen(language: str, problems: int, tmp_path: Path) -> None:
+    more = tuple(
+        Problem(part=f"meter.m{number}", what="this line does not work", mend="look at its wire", severity="warning")
+        for number in range(problems - 2)
+    )
+    status = msgspec.structs.replace(BUSY, problems=(*BUSY.problems, *more)[:problems])
+    rows = on_a_terminal(status, tmp_path, "--lang", language)
+    assert len(rows) <= 23
+    assert max(map(cell_len, rows)) <= 80
+    told = "".join(rows)
+    if problems:
+        assert "pigpiod" in told
+    if problems > 2:
+        assert "--all" in told
+        assert len(on_a_terminal(status, tmp_path, "--lang", language, "--all")) > 23

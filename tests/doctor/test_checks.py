@@ -69,9 +69,9 @@ def test_config(box: Look) -> None:
     box.path.write_text("nonsense")
     with pytest.raises(ConfigMistakes) as error:
         load(box.path)
-    grade, what = said(CHECKS["config"](replace(box, loaded=None, mistakes=error.value)))
-    assert grade == "fail"
-    assert what.startswith("1 mistakes; the first: gateway.toml:1: this is not TOML")
+    outcome = CHECKS["config"](replace(box, loaded=None, mistakes=error.value))
+    assert said(outcome) == ("fail", "one mistake in gateway.toml")
+    assert (outcome.details[0].name, outcome.details[0].what) == ("gateway.toml:1", "this is not TOML: {problem}")
 
 
 def test_permissions(box: Look) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from gateway.doctor.look import Look, Outcome, fail, ok, skip, warn
+from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import LoumenError, N_
 
 MB: Final = 1024 * 1024
@@ -19,14 +19,13 @@ DATABASES: Final = ("journal.db", "directory.db", "measurements.db")
 def config(look: Look) -> Outcome:
     """The file can be used, and the daemon uses it."""
     if look.mistakes is not None:
-        first = look.mistakes.mistakes[0]
-        return fail(
-            N_("{count} mistakes; the first: {first}"),
-            N_("loumen config check {path}"),
-            count=len(look.mistakes.mistakes),
-            first=first.render().splitlines()[0],
-            path=str(look.path),
-        )
+        error = look.mistakes
+        details = [
+            Detail(f"{one.file}:{one.line} {one.key}".replace(":0 ", " ").strip(), one.what, one.mend, one.facts)
+            for one in error.mistakes
+        ]
+        mend = N_("mend each, then: loumen config check {path}")
+        return Outcome("fail", error.what, mend, {**error.facts, "path": str(look.path)}, tuple(details))
     if look.status is not None and look.status.config.source != "file":
         return warn(
             N_("the file is valid, but the daemon runs another configuration ({source})"),
