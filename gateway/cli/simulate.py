@@ -202,12 +202,20 @@ def _tell(row: Any, rows: list[dict[str, Any]], shell: Shell) -> None:
         return
     rows.append(document)
     happens = _(HAPPENS[" ".join(filter(None, (row.what, row.how)))])
-    does = [_(PULSES[pulse]) for pulse in row.pulses] + [event.type_name() for event in row.events]
-    motion = _(MOTIONS[row.motion])
     shell.say(f"{row.at:8.1f} s  {happens}")
-    shell.say(f"{'':12}{motion}" + (f" · {' · '.join(does)}" if does else ""))
+    shell.say(f"{'':12}{' · '.join(_(word) for word in (MOTIONS[row.motion], *(PULSES[one] for one in row.pulses)))}")
+    for event in row.events:
+        shell.say(f"{'':12}{_sentence(event)}")
     if row.why.text:
         shell.say(f"{'':12}{tell(row.why.text, row.why.facts)}")
+
+
+def _sentence(event: Any) -> str:
+    import msgspec
+
+    from gateway.cli.happenings import told
+
+    return told({"type": event.type_name(), "event": msgspec.to_builtins(event)})
 
 
 # --- what the journal kept
@@ -222,16 +230,21 @@ def _recorded(arguments: argparse.Namespace, shell: Shell, simulation: Any) -> i
     rows: list[dict[str, Any]] = []
     for row in simulation.play(passage.steps):
         _tell(row, rows, shell)
-    told = Counter(kind for _, kind in passage.told if kind not in passage.left_out)
+    told = Counter(kind for _, event in passage.told if (kind := event.type_name()) not in passage.left_out)
     played = Counter(kind for row in rows for kind in row["events"])
     differs = {"journal": sorted((told - played).elements()), "rules": sorted((played - told).elements())}
     same = not any(differs.values())
-    document = {"lane": arguments.lane, "rows": rows, "told": passage.told, "differs": differs}
+    document = {
+        "lane": arguments.lane,
+        "rows": rows,
+        "told": [[at, event.type_name()] for at, event in passage.told],
+        "differs": differs,
+    }
 
     def human() -> None:
         shell.say(_(N_("the journal told, in seconds from the opening:")))
-        for at, kind in passage.told:
-            shell.say(f"{at:8.1f} s  {kind}")
+        for at, event in passage.told:
+            shell.say(f"{at:8.1f} s  {_sentence(event)}")
         if passage.left_out:
             kinds = ", ".join(passage.left_out)
             shell.say(

@@ -42,8 +42,9 @@ WORDS: dict[str, tuple[str, ...]] = {
 #: Other names of the words above, as people say them.
 NAMES = {
     "车牌": "plate", "陌生车": "stranger", "按钮": "button", "抬杆": "raise", "常开": "hold", "恢复": "release",
-    "地感": "loop", "光电": "photocell", "红外对射": "photocell", "红外": "photocell", "beam": "photocell", "上限位": "limit_up", "limit-up": "limit_up",
-    "下限位": "limit_down", "limit-down": "limit_down", "消防": "fire", "杆": "arm", "重启": "restart",
+    "地感": "loop", "红外对射": "photocell", "红外": "photocell", "光电": "photocell", "beam": "photocell",
+    "上限位": "limit_up", "limit-up": "limit_up", "下限位": "limit_down", "limit-down": "limit_down",
+    "消防": "fire", "杆": "arm", "重启": "restart",
 }  # fmt: skip
 WAYS = {
     "有车": "occupied", "挡住": "occupied", "on": "occupied", "broken": "occupied", "dark": "occupied",
@@ -138,7 +139,7 @@ class Recorded(NamedTuple):
     """A passage that the journal kept: as a story, and what it told, with seconds from its beginning."""
 
     steps: list[Step]
-    told: list[tuple[float, str]]
+    told: list[tuple[float, Event]]
     left_out: tuple[str, ...]  # types of which no story can be made
 
 
@@ -163,11 +164,11 @@ def from_events(rows: Iterable[Kept], lane: str, *, counts: str) -> Recorded:
     own = own[begun[-1] :]
     zero = own[0][0]
     steps: list[Step] = []
-    told: list[tuple[float, str]] = []
+    told: list[tuple[float, Event]] = []
     left_out: set[str] = set()
     for moment, event in own:
         at = (moment - zero).total_seconds()
-        told.append((round(at, 1), event.type_name()))
+        told.append((round(at, 1), event))
         made = _steps_of(event, at, counts)
         if made is None:
             left_out.add(event.type_name())
