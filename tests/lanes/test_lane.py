@@ -94,7 +94,7 @@ class History:
         mode, closing = self.lane.mode, self.lane.arm.motion is Motion.LOWERING
         self.lane = restored("gate", self.fitted, sensed, mode, self.lane.faults, self.now)
         assert self.lane.arm.motion not in {Motion.RISING, Motion.LOWERING}, "a pulse that nobody gave"
-        pulses = {effect.pulse for effect in self.give(i.Tick()) if isinstance(effect, Drive)}
+        pulses = {effect.pulse for effect in self.give(Tick()) if isinstance(effect, Drive)}
         assert Pulse.CLOSE not in pulses
         if self.fire or mode is Mode.HELD:
             assert self.lane.mode is mode
