@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
 
 def _new(arguments: argparse.Namespace, shell: Shell) -> int:
     folder = str(Path(arguments.folder).resolve()) if arguments.folder else ""
-    text = new.text(arguments.board, folder)
+    text = new.text(arguments.board, folder, _)
     if not arguments.output:
         shell.out({"board": arguments.board, "toml": text}, lambda: text.rstrip("\n"))
         return shell.done()

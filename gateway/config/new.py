@@ -2,10 +2,14 @@
 
 The lines for a Pi are chosen so that nothing moves at power-up: an active-low relay board on lines
 that the chip pulls high (4 to 8), inputs that switch to ground with the chip's own pull-up.
+
+The comments are English sentences of the catalogue and are written in the reader's language.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 Board = Literal["pi4", "pi5", "simulated"]
@@ -173,8 +177,34 @@ _PLACES: Final = (
 _OWN_PLACES: Final = 'state = "{folder}/state"\nrun = "{folder}/run"'
 
 
-def text(board: Board, folder: str = "") -> str:
+#: A comment of its own line, or one behind a key (that may itself be commented out): before it, and its words.
+_ALONE: Final = re.compile(r"(#(?: ---)? +)(?!\[|[a-z_]+ = )(\S.*)")
+_BEHIND: Final = re.compile(r"(.*[\]}\w\"] +# )(\S.*)")
+
+
+def text(board: Board, folder: str = "", translate: Callable[[str], str] = lambda message: message) -> str:
     """The file for `board`. `folder`: state and run in there (a bench without root)."""
+    return "\n".join(_translated(line, translate) for line in _text(board, folder).split("\n"))
+
+
+def comments() -> Iterator[str]:
+    """The words of every comment, for the catalogue."""
+    for board in BOARDS:
+        for line in _text(board, "").split("\n"):
+            if found := _comment(line):
+                yield found[2]
+
+
+def _comment(line: str) -> re.Match[str] | None:
+    return _ALONE.fullmatch(line) or _BEHIND.fullmatch(line)
+
+
+def _translated(line: str, translate: Callable[[str], str]) -> str:
+    found = _comment(line)
+    return found[1] + translate(found[2]) if found else line
+
+
+def _text(board: Board, folder: str) -> str:
     head = _HEAD.format(
         title=_TITLES[board],
         site="Community 1",

@@ -25,6 +25,7 @@ from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from gateway.config import new
 from gateway.locale import DOMAIN, FOLDER, LOCALES, Language
 
 ROOT: Final = FOLDER.parents[1]
@@ -36,9 +37,9 @@ Id = str | tuple[str, ...]
 
 
 def collect(root: Path = ROOT) -> set[Id]:
-    """Every id that the sources mark."""
+    """Every id that the sources mark, and the comments of a new configuration."""
     files = (path for folder in SOURCES for path in sorted((root / folder).rglob("*.py")))
-    return {known for path in files for known in ids_of(path.read_text("utf-8"))}
+    return {known for path in files for known in ids_of(path.read_text("utf-8"))} | set(new.comments())
 
 
 def ids_of(source: str) -> Iterator[Id]:

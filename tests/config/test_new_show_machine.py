@@ -16,6 +16,7 @@ from gateway.config.new import BOARDS, Board, text
 from gateway.config.places import places_of
 from gateway.config.schema import Gateway
 from gateway.config.show import flat, mask_text, toml
+from gateway.locale import translator
 
 FILE = Path("gateway.toml")
 
@@ -25,6 +26,17 @@ def test_a_new_file_is_clean(board: Board) -> None:
     loaded = parse(text(board), FILE)
     assert loaded.warnings == ()
     assert loaded.config.box.board == board
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_its_comments_are_in_the_readers_language_and_the_rest_is_the_same(board: Board) -> None:
+    chinese = text(board, "", translator("zh"))
+    assert parse(chinese, FILE).config == parse(text(board), FILE).config
+    for line, english in zip(chinese.splitlines(), text(board).splitlines(), strict=True):
+        if english.lstrip("# ").partition(" = ")[0] in {"open_for", "kind", "host", "camera", "[lane.gate]"}:
+            assert line.partition("   # ")[0] == english.partition("   # ")[0]
+    told = [line for line in chinese.splitlines() if line.startswith("# ") and " = " not in line and "[" not in line]
+    assert all(any("\u4e00" <= letter <= "\u9fff" for letter in line) for line in told), told
 
 
 @pytest.mark.parametrize("board", ["pi4", "pi5"])
