@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.consent import add_consent_options, consent_fields
+from gateway.cli.consent import SHIPPED, add_consent_options, consent_fields
 from gateway.cli.shell import Shell
 from gateway.errors import BadImage, BadRequest, LoumenError, N_
 from gateway.locale import _, tell
@@ -78,8 +78,10 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
 
 def _enrol(arguments: argparse.Namespace, shell: Shell) -> int:
     fields = {"person": arguments.person, "despite_likeness": arguments.despite_likeness}
-    once = consent_fields(arguments)
     files = list(arguments.file)
+    if arguments.consent is not None and Path(arguments.consent).is_file():  # 'enrol NAME --consent PICTURE'
+        files, arguments.consent = [Path(arguments.consent), *files], SHIPPED
+    once = consent_fields(arguments)
     if arguments.folder is not None:
         files += _pictures_in(arguments.folder)
     if bool(files) == (arguments.camera is not False):
@@ -211,7 +213,7 @@ def _read(path: Path) -> bytes:
 
 def _consent(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.consent is None:
-        arguments.consent = "face-1"
+        arguments.consent = SHIPPED
     done = shell.client().command("face.consent", {"person": arguments.person, **consent_fields(arguments)})
     facts = {"wording": done["wording"], "date": done["given_at"][:10]}
     shell.out(done, lambda: tell(N_("the consent to '{wording}' of {date} is recorded"), facts))

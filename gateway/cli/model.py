@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadRequest, N_
+from gateway.locale import tell
 from gateway.vision import models
 
 if TYPE_CHECKING:
@@ -53,12 +54,16 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _list(extra: Path | None, shell: Shell, *, verify: bool) -> int:
-    found = list(models.states(extra=extra or _configured(shell)))
+    vision = _configured(shell)
+    found = list(models.states(extra=extra or _folder(vision)))
+    engine, detector = _runs(vision, {model.name: state for model, state in found})
     well = all(state == "ok" for model, state in found if isinstance(model, models.Model))
     well = well and all(state != "damaged" for _, state in found)
     document = {
         "ok": well,
         "folder": str(models.folder()),
+        "engine": engine,
+        "detector": detector,
         "models": [
             {
                 "name": model.name,
@@ -79,19 +84,38 @@ def _list(extra: Path | None, shell: Shell, *, verify: bool) -> int:
         for model, state in found
     ]
     columns = (N_("model"), N_("state"), N_("licence"), N_("use"), N_("source"))
-    shell.out(document, lambda: shell.table(columns, rows))
+
+    def human() -> None:
+        shell.table(columns, rows)
+        words = N_("faces, as configured: engine {engine}, detector {detector}; what runs is in 'loumen status'")
+        shell.say(tell(words, {"engine": engine, "detector": detector}))
+
+    shell.out(document, human)
     return shell.done(well or not verify)
 
 
-def _configured(shell: Shell) -> Path | None:
-    """`vision.models` of the box's configuration, where there is one that can be read."""
+def _configured(shell: Shell) -> dict[str, object]:
+    """The table `vision` of the box's configuration, where there is one that can be read."""
     import tomllib
 
     try:
-        named = tomllib.loads(shell.config.read_text("utf-8")).get("vision", {}).get("models", "")
-    except (OSError, ValueError, AttributeError):
-        return None
+        vision = tomllib.loads(shell.config.read_text("utf-8")).get("vision", {})
+    except (OSError, ValueError):
+        return {}
+    return vision if isinstance(vision, dict) else {}
+
+
+def _folder(vision: dict[str, object]) -> Path | None:
+    named = vision.get("models", "")
     return Path(named) if isinstance(named, str) and named else None
+
+
+def _runs(vision: dict[str, object], states: dict[str, models.State]) -> tuple[str, str]:
+    """Engine and detector that a worker with this configuration loads."""
+    engine = str(vision.get("engine", "onnx"))
+    if engine == "face-recognition":
+        return engine, "hog"
+    return engine, "yunet" if states.get("yunet") == "ok" else "blazeface"
 
 
 def _state(model: models.Model | models.Optional, state: models.State, shell: Shell) -> str:
@@ -105,7 +129,7 @@ def _source(model: models.Model | models.Optional) -> str:
 
 
 def _put(file: Path, folder: Path | None, shell: Shell) -> int:
-    folder = folder or _configured(shell)
+    folder = folder or _folder(_configured(shell))
     if folder is None:
         raise BadRequest(
             N_("no folder for optional models is known"),

@@ -43,6 +43,7 @@ class Parser(argparse.ArgumentParser):
         kwargs["conflict_handler"] = "resolve"
         kwargs["allow_abbrev"] = False
         super().__init__(*args, **kwargs)
+        self._mixing = False
         group = self.add_argument_group(_(N_("options of every command")))
         for option, (name, help_text) in FLAGS.items():
             group.add_argument(option, dest=name, action="store_true", default=argparse.SUPPRESS, help=help_text)
@@ -57,7 +58,7 @@ class Parser(argparse.ArgumentParser):
             self.description = told
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """A missing verb is asked for by naming the verbs."""
+        """A missing verb is asked for by naming the verbs; of a verb, words and options may come in any order."""
         verbs = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         if verbs and verbs[0].required and not any(word in verbs[0].choices for word in args or ()):
             words = [word for word in args or () if not word.startswith("-")]
@@ -68,7 +69,14 @@ class Parser(argparse.ArgumentParser):
                     command=self.prog,
                     verbs=", ".join(verbs[0].choices),
                 )
-        return super().parse_known_args(args, namespace)
+        fixed = {argparse.PARSER, argparse.REMAINDER}
+        if self._mixing or any(action.nargs in fixed for action in self._actions if not action.option_strings):
+            return super().parse_known_args(args, namespace)
+        self._mixing = True  # parse_known_intermixed_args calls this very method for options, then for the rest
+        try:
+            return super().parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def error(self, message: str) -> NoReturn:
         raise WrongUsage(

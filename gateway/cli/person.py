@@ -18,6 +18,7 @@ from gateway.locale import _, labelled, moment, tell
 
 PIECE: Final = 192 * 1024  # of a bundle, a request
 LONG: Final = 300.0  # seconds an import or export may take
+LARGEST: Final = 64 * 1024 * 1024  # gateway.directory.bundle.MAX_BUNDLE, without importing its cryptography
 
 _CHANGES = ("name", "home", "phone", "valid_from", "valid_until")
 
@@ -268,6 +269,7 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
     sender = _read_text(arguments.sender)
     try:
         size = arguments.file.stat().st_size
+        _check_size(arguments.file, size)
         with shell.progress(N_("handing over the bundle"), size) as advance, arguments.file.open("rb") as file:
             offset = 0
             for data in _pieces(file):
@@ -275,7 +277,12 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
                 offset += len(data)
                 advance(len(data))
     except OSError as error:
-        raise BadRequest(N_("{file} cannot be read: {error}"), file=str(arguments.file), error=str(error)) from error
+        raise BadRequest(
+            N_("{file} cannot be read: {error}"),
+            file=str(arguments.file),
+            mend=N_("check the path and its permissions"),
+            error=error.strerror or str(error),
+        ) from error
     fields = {"bundle": name, "sender": sender, "doors": arguments.door}
     done = client.command("person.import", fields, time_out=LONG)
 
@@ -289,6 +296,18 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
 
     shell.out(done, human)
     return shell.done(done["complete"] and not done["refused_count"])
+
+
+def _check_size(file: Path, size: int) -> None:
+    if not size:
+        raise BadRequest(N_("{file} is empty"), mend=N_("copy it again from the other box"), file=str(file))
+    if size > LARGEST:
+        raise BadRequest(
+            N_("{file} has {size} MB, which no bundle has"),
+            mend=N_("take the file that 'loumen person export' wrote"),
+            file=str(file),
+            size=size >> 20,
+        )
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

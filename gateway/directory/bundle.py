@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.directory import boxes
 from gateway.directory.people import Doors, Text
+from gateway.errors import N_
 
 MAGIC = b"LOUMEN BUNDLE 1\n"
 MAX_HEADER = 4096
@@ -102,13 +103,13 @@ def read_frame(file: BinaryIO, most: int) -> bytes | None:
     if not head:
         return None
     if len(head) < _LENGTH.size:
-        raise BadBundle("it ends in the middle of a length")
+        raise BadBundle(N_("it ends in the middle of a length"))
     (length,) = _LENGTH.unpack(head)
     if length > most:
-        raise BadBundle(f"a part of {length} bytes, at most {most} are allowed")
+        raise BadBundle(N_("a part of it is larger than is allowed"))
     data = file.read(length)
     if len(data) < length:
-        raise BadBundle("it ends in the middle of a part")
+        raise BadBundle(N_("it ends in the middle of a part"))
     return data
 
 
@@ -166,14 +167,14 @@ def records(file: BinaryIO, seal: X25519PrivateKey, trusted: boxes.KeyDocument) 
     file.seek(0)
     header, start = _header(file)
     if header.sender.sign != trusted.sign:
-        raise BadBundle("its header names another sender than its signature")
+        raise BadBundle(N_("its header names another sender than its signature"))
     own = seal.public_key().public_bytes_raw()
     if boxes.raw(header.receiver) != own:
-        raise BadBundle("it was encrypted for another box")
+        raise BadBundle(N_("it was encrypted for another box"))
     try:
         shared = seal.exchange(X25519PublicKey.from_public_bytes(header.ephemeral))
     except ValueError as error:
-        raise BadBundle("its key is no key") from error
+        raise BadBundle(N_("its key is no key")) from error
     bound = hashlib.sha256(start).digest()
     aead = AESGCM(_derive(shared, bound))
     count = 0
@@ -183,7 +184,7 @@ def records(file: BinaryIO, seal: X25519PrivateKey, trusted: boxes.KeyDocument) 
         try:
             plain = aead.decrypt(_nonce(count), piece, bound + (b"more" if following else b"last"))
         except InvalidTag as error:
-            raise BadBundle(f"part {count} does not open") from error
+            raise BadBundle(N_("a part of it does not open")) from error
         yield from _split(plain)
         piece, count = following, count + 1
 
@@ -191,22 +192,22 @@ def records(file: BinaryIO, seal: X25519PrivateKey, trusted: boxes.KeyDocument) 
 def _check_signature(file: BinaryIO, trusted: boxes.KeyDocument) -> None:
     size = file.seek(0, 2)
     if not len(MAGIC) < size - SIGNATURE <= MAX_BUNDLE:
-        raise BadBundle(f"a file of {size} bytes is no bundle")
+        raise BadBundle(N_("a file of this size is no bundle"))
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
-        raise BadBundle("it does not begin as a bundle does")
+        raise BadBundle(N_("it does not begin as a bundle does"))
     digest = hashlib.sha256(MAGIC)
     left = size - SIGNATURE - len(MAGIC)
     while left > 0:
         data = file.read(min(PIECE, left))
         if not data:
-            raise BadBundle("it shrank while it was read")
+            raise BadBundle(N_("it shrank while it was read"))
         digest.update(data)
         left -= len(data)
     try:
         Ed25519PublicKey.from_public_bytes(boxes.raw(trusted.sign)).verify(file.read(SIGNATURE), digest.digest())
     except InvalidSignature as error:
-        raise BadBundle("it was not signed by the box that is trusted, or it was changed") from error
+        raise BadBundle(N_("it was not signed by the box that is trusted, or it was changed")) from error
 
 
 def _header(file: BinaryIO) -> tuple[Header, bytes]:
@@ -215,18 +216,18 @@ def _header(file: BinaryIO) -> tuple[Header, bytes]:
     try:
         return msgspec.json.decode(data, type=Header), MAGIC + frame(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadBundle("its header cannot be read") from error
+        raise BadBundle(N_("its header cannot be read")) from error
 
 
 def _split(plain: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(plain):
         if at + _LENGTH.size > len(plain):
-            raise BadBundle("a record's length is cut off")
+            raise BadBundle(N_("a record's length is cut off"))
         (length,) = _LENGTH.unpack_from(plain, at)
         at += _LENGTH.size
         if length > MAX_RECORD or at + length > len(plain):
-            raise BadBundle("a record runs over its part")
+            raise BadBundle(N_("a record runs over its part"))
         yield plain[at : at + length]
         at += length
 

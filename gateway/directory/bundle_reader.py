@@ -55,22 +55,24 @@ def _judge(place: int, data: bytes, seen: set[str]) -> Answer:
         record = _decode(data)
         person = record.id
         if person in seen:
-            raise _BadRecord("the same person twice")
+            raise _BadRecord(N_("the same person twice"))
         seen.add(person)
         return _checked(record)
-    except (_BadRecord, msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except _BadRecord as error:
+        return RecordRefused(place=place, person=person, why=str(error))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return RecordRefused(place=place, person=person, why=str(error)[:200])
 
 
 def _checked(record: BundledPerson) -> Record:
     begin_at, end_at = _check_moment(record.valid_from), _check_moment(record.valid_until)
     if begin_at and end_at and begin_at >= end_at:
-        raise _BadRecord("the validity ends before it begins")
+        raise _BadRecord(N_("the validity ends before it begins"))
     for consent in record.consents:
         _check_consent(consent, record)
     for face in record.faces:
         if not all(map(math.isfinite, _VECTOR.unpack(face.embedding))):
-            raise _BadRecord("a face that is no numbers")
+            raise _BadRecord(N_("a face that is no numbers"))
         _check_moment(face.added_at)
     stands = any(consent.purpose == "face" and consent.withdrawn_at is None for consent in record.consents)
     if record.faces and not stands:
@@ -83,10 +85,10 @@ def _check_consent(consent: BundledConsent, record: BundledPerson) -> None:
     _check_moment(consent.given_at)
     _check_moment(consent.withdrawn_at)
     if record.under_14 and not consent.guardian.strip():
-        raise _BadRecord("a child's consent without a guardian")
+        raise _BadRecord(N_("a child's consent without a guardian"))
     shipped = wording.WORDINGS.get(consent.wording)
     if not consent.text.strip() or (shipped is not None and shipped != consent.text):
-        raise _BadRecord("a consent without its words, or with others than that version has")
+        raise _BadRecord(N_("a consent without its words, or with others than that version has"))
 
 
 def _check_moment(text: str | None) -> datetime | None:
@@ -95,9 +97,9 @@ def _check_moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise _BadRecord(f"no moment: {text[:40]}") from error
+        raise _BadRecord(N_("a date or a moment that is none")) from error
     if moment.utcoffset() is None:
-        raise _BadRecord(f"a moment without its offset from UTC: {text[:40]}")
+        raise _BadRecord(N_("a moment without its offset from UTC"))
     return moment
 
 

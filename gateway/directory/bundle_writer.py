@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.directory import bundle
 from gateway.directory.bundle import BadBundle
 from gateway.directory.children import Bad, End, Order, begin, decode_order, say
+from gateway.errors import N_
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def write(order: Order) -> int:
             writer.add(record)
             count += 1
             if file.tell() > bundle.MAX_BUNDLE:
-                raise BadBundle(f"more than {bundle.MAX_BUNDLE >> 20} MB: export in parts")
+                raise BadBundle(N_("it would be larger than any box takes: export in parts"))
         writer.finish()
     return count
 

@@ -18,6 +18,14 @@ def test_the_list_names_every_model_with_its_licence(capsys: pytest.CaptureFixtu
     assert [each["name"] for each in found["models"]][-1] == "yunet"
     assert {each["state"] for each in found["models"] if each["needed"]} == {"ok"}
     assert all(each["licence"] and each["sha256"] and each["source"] for each in found["models"])
+    assert (found["engine"], found["detector"]) == ("onnx", "blazeface")
+
+
+def test_the_list_says_what_a_configuration_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('[vision]\nengine = "face-recognition"\n', "utf-8")
+    assert main(["model", "list", "--config", str(config), "--lang", "en"]) == 0
+    assert "engine face-recognition, detector hog" in capsys.readouterr().out
 
 
 def test_verify_says_no_where_a_model_is_missing_or_damaged(

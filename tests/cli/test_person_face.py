@@ -153,6 +153,14 @@ def test_one_bad_picture_does_not_stop_the_others(loumen: Loumen, vision: TestVi
     assert "stored already" in words
 
 
+def test_a_picture_may_follow_any_option(loumen: Loumen, vision: TestVision, tmp_path: Path) -> None:
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"x")
+    loumen("person", "add", "李秀英", "--all-doors")
+    code, done = loumen("face", "enrol", "李秀英", "--despite-likeness", picture, "--consent", picture)
+    assert (code, len(done["faces"]), len(vision.files)) == (0, 1, 2)
+
+
 def test_whom_a_face_looks_like_is_told_by_name(loumen: Loumen, vision: TestVision, tmp_path: Path) -> None:
     picture = tmp_path / "1.jpg"
     picture.write_bytes(b"x")
@@ -175,6 +183,7 @@ def test_people_travel_between_two_boxes(loumen: Loumen, tmp_path: Path, capsys:
     other.mkdir()
     loumen("person", "add", "王小明", "--all-doors", "--consent")
     loumen("person", "add", "李秀英", "--all-doors")
+    one = tmp_path / "one.bundle"
     here.write_text(json.dumps(loumen("person", "key")[1]))
     with box(other, TestVision(), TestIdentity("unit-2")) as socket:
         capsys.readouterr()
@@ -182,6 +191,8 @@ def test_people_travel_between_two_boxes(loumen: Loumen, tmp_path: Path, capsys:
         there.write_text(capsys.readouterr().out)
         code, done = loumen("person", "export", "--to", there, bundle)
         assert (code, done["people"], done["size"]) == (0, 2, bundle.stat().st_size)
+        code, done = loumen("person", "export", one, "--to", there, "李秀英")  # words and options in any order
+        assert (code, done["people"]) == (0, 1)
         line = ["person", "import", str(bundle), "--from", str(here), "--socket", str(socket), "--json"]
         assert dispatch(line) == 0
         assert json.loads(capsys.readouterr().out)["added"] == 2
@@ -190,4 +201,13 @@ def test_people_travel_between_two_boxes(loumen: Loumen, tmp_path: Path, capsys:
         wrong = [*line[:4], str(there), *line[5:]]
         assert dispatch(wrong) == 4
         capsys.readouterr()
+        changed = bundle.read_bytes()
+        bundle.write_bytes(changed[:-80] + bytes([changed[-80] ^ 1]) + changed[-79:])
+        assert dispatch([*line[:-1], "--lang", "zh"]) == 4
+        assert "不是由指定的网关签名的" in capsys.readouterr().err
+        for size, words in ((0, "is empty"), (100 << 20, "has 100 MB")):
+            with bundle.open("wb") as file:
+                file.truncate(size)
+            assert dispatch([*line[:-1], "--lang", "en"]) == 2
+            assert words in capsys.readouterr().err
     assert loumen("person", "export", "--to", bundle, tmp_path / "x")[0] == 2
