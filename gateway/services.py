@@ -178,8 +178,8 @@ class Services:
         daemon, config = self._daemon, self._daemon.config
         assert daemon.lane_answers is not None
         self.commands.declare(daemon.lane_answers.handlers())
-        people = People(self.directory).find_each
-        plates = Plates(register, config.lane, daemon.clock, config.site.timezone, self.journal.note, people)
+        zone, note, people = config.site.timezone, self.journal.note, People(self.directory).find_each
+        plates = Plates(register, config.lane, daemon.clock, zone, note, people, self.owner)
         self.commands.declare(plates.handlers())
         self.directory.before_forgetting = plates.forget
         daemon.supervise("register", partial(self._keep_register, register, plates))

@@ -14,6 +14,16 @@ from gateway.lanes.plates import shown
 from gateway.locale import _, tell
 
 PAGE = 1000
+STATES = {
+    "ok": N_("valid"),
+    "ok_clock": N_("valid"),
+    "inactive": N_("suspended"),
+    "not_yet": N_("not yet valid"),
+    "expired": N_("expired"),
+    "owner_inactive": N_("owner suspended"),
+    "owner_not_yet": N_("owner not yet valid"),
+    "owner_expired": N_("owner's validity ended"),
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -74,12 +84,14 @@ def _add(arguments: argparse.Namespace, shell: Shell) -> int:
 
 def _list(arguments: argparse.Namespace, shell: Shell) -> int:
     plates: list[dict[str, Any]] = []
+    states: dict[str, str] = {}
     after, total = "", 0
     while True:
         page = shell.client().command(
             "plate.list", {"after": after, "limit": PAGE, "find": arguments.find, "person": arguments.person}
         )
         plates += page["plates"]
+        states |= page["states"]
         total, after = page["total"], page["next"]
         if not after:
             break
@@ -102,12 +114,12 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
             _(N_("all")) if "*" in one["lanes"] else ", ".join(one["lanes"]),
             _day(one["valid_from"]),
             _day(one["valid_until"], end=True),
-            _(N_("valid")) if one["active"] else _(N_("suspended")),
+            _(STATES.get(states[one["plate"]], states[one["plate"]])),
             one["origin"],
         )
         for one in plates
     ]
-    shell.out({"plates": plates, "total": total}, lambda: shell.table(columns, rows))
+    shell.out({"plates": plates, "states": states, "total": total}, lambda: shell.table(columns, rows))
     return shell.done()
 
 

@@ -137,9 +137,13 @@ class ModeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatePage(msgspec.Struct, frozen=True, kw_only=True):
-    """`next` is the `after` of the next page; empty: this is the last. `total` counts all."""
+    """`next` is the `after` of the next page; empty: this is the last. `total` counts all.
+
+    `states`: whether each plate would be let pass now, at a lane of its own: a code of lanes/decision.py.
+    """
 
     plates: tuple[Vehicle, ...]
+    states: dict[str, str] = {}
     next: str
     total: int
 

@@ -22,6 +22,7 @@ from gateway.errors import BadRequest, N_, NotFound, Refused
 from gateway.journal.event import Event
 from gateway.lanes import commands as c
 from gateway.lanes import events, listing, plates
+from gateway.lanes.decision import Owners, may_pass, unowned
 from gateway.lanes.register import EVERY_LANE, Vehicle
 from gateway.lanes.store import RegisterStore
 
@@ -45,9 +46,10 @@ class Plates:
         zone: str,
         note: Callable[[Event], None],
         people: People,
+        owners: Owners = unowned,
     ) -> None:
         self._store, self._lanes, self._clock, self._note = store, tuple(lanes), clock, note
-        self._zone, self._people = zone, people
+        self._zone, self._people, self._owners = zone, people, owners
         self._importing = asyncio.Lock()
 
     def handlers(self) -> dict[type[Command], Handler]:
@@ -96,7 +98,14 @@ class Plates:
             key=lambda known: known.plate,
         )
         page = tuple(found[: command.limit])
-        return c.PlatePage(plates=page, next=page[-1].plate if len(found) > command.limit else "", total=len(register))
+        states = {vehicle.plate: self._state(vehicle) for vehicle in page}
+        return c.PlatePage(
+            plates=page, states=states, next=page[-1].plate if len(found) > command.limit else "", total=len(register)
+        )
+
+    def _state(self, vehicle: Vehicle) -> str:
+        owner = self._owners(vehicle.person) if vehicle.person else None
+        return may_pass(vehicle, vehicle.lanes[0], self._clock.now(), owner).code
 
     async def remove(self, command: c.RemovePlate, actor: Actor) -> Vehicle:
         register = self._store.register

@@ -135,6 +135,10 @@ def test_who_moves_out_loses_the_lane() -> None:
         assert "2099-12-31" in told
         assert stage.ask("person", "show", "Anna")["plates"] == ["粤B12345"]
         assert stage.loumen("plate", "add", "粤B·12348", "--person", "Nobody", ok=False).code == 1
+        assert stage.ask("plate", "list", "--person", "Ben")["states"] == {"粤B12346": "ok"}
+        stage.loumen("person", "change", "Ben", "--suspend")
+        assert stage.ask("plate", "list", "--person", "Ben")["states"] == {"粤B12346": "owner_inactive"}
+        assert "owner suspended" in stage.loumen("plate", "list").out
         stage.loumen("person", "forget", "Anna", "--yes")
         assert [one["plate"] for one in stage.ask("plate", "list")["plates"]] == ["粤B12346", "粤B12347"]
         rows = stage.ask("event", "list", "--limit", "200")["events"]

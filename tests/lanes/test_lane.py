@@ -148,6 +148,7 @@ class History:
             assert safe, f"closed while loop says {self.occupied} and photocell {self.clear}"
             assert not self.fire, "closed during a fire"
             assert self.lane.mode is Mode.NORMAL, "closed against an order"
+            assert before.doubt_at is None, "closed while its limits contradict each other"
             assert not self.lane.loop.restless
             assert not self.lane.beam.restless
             assert not self.lane.beam.blind
