@@ -10,9 +10,11 @@ def chip_missing(chip: str, known: str) -> LineMissing:
     return LineMissing(
         N_("There is no GPIO chip {chip} on this machine."),
         where=chip,
-        mend=N_("Use one of these chips: {known}."),
+        mend=N_("Use one of these chips: {known}.")
+        if known
+        else N_("This machine has no GPIO chip that this user can see: is it the board of the configuration?"),
         chip=chip,
-        known=known or "-",
+        known=known,
     )
 
 

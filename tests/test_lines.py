@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,12 +15,15 @@ from drivers.registry import Drivers
 from drivers.simulated.building import Building
 from drivers.simulated.driver import SimulatedGpio
 from gateway import locale
+from gateway.access.answers import Doors
+from gateway.access.commands import IdentifyDoor, OpenDoor
 from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
 from gateway.cli import words
 from gateway.cli.io import _table
 from gateway.cli.shell import Options, Shell
 from gateway.clock import LoopClock
+from gateway.command import Actor, Role
 from gateway.config import schema
 from gateway.control.status import DoorStatus
 from gateway.doctor.checks.devices import _lines_of_the_daemon
@@ -83,6 +87,28 @@ def test_a_busy_line_names_its_holder_until_it_is_free(capsys: pytest.CaptureFix
             assert status_of(door).faults == ()
             assert lines.missing == {}
             assert [view.active for view in IoService(lines).views()] == [False, False, False]
+
+    run(scenario())
+
+
+def test_a_door_whose_lock_cannot_be_moved_is_not_said_to_be_open(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        building = Building()
+        building.line(LOCK).busy = "pigpiod"
+        async with a_door(building) as (door, _lines):
+            doors = Doors({"main": door}, tmp_path / "doors.json", LoopClock(datetime(2026, 11, 24, tzinfo=UTC)), {})
+            actor = Actor("uid:0", Role.TECHNICIAN, "cli", command_id="c1")
+            for order in (doors.open(OpenDoor(door="main"), actor), doors.identify(IdentifyDoor(door="main"), actor)):
+                with pytest.raises(LineBusy) as refused:
+                    await order
+                assert refused.value.facts["holder"] == "pigpiod"
+            building.line(LOCK).busy = ""
+            await asyncio.sleep(6)
+            assert (await doors.open(OpenDoor(door="main"), actor)).opened_for > 0
+            building.line(LOCK).vanish()
+            await asyncio.sleep(1)
+            with pytest.raises(LineGone):
+                await doors.open(OpenDoor(door="main"), actor)
 
     run(scenario())
 

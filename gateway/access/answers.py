@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from drivers.interfaces import OutputLine
 from gateway.access import commands as c
 from gateway.access.decision import REASONS, may_pass
 from gateway.access.rules.door import (
@@ -57,6 +58,7 @@ class Doors:
 
     async def open(self, command: c.OpenDoor, actor: Actor) -> c.OpenResult:
         door = self._door(command.door)
+        self._check_lock(door)
         token, waiting = door.outputs.asked.ask()
         grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=command.reason, token=token)
         door.put("command", grant)
@@ -68,6 +70,7 @@ class Doors:
                 reason=REASONS.get(answer.code, answer.code),
                 mend=N_("'loumen door release {door}' ends a lock-down"),
             )
+        self._check_lock(door)  # the very pulse may have been the one that failed
         now = self._clock.now().mono
         deadline = door.door.lock.deadline
         lasts = 0.0 if deadline is None else max(0.0, deadline - now)
@@ -84,9 +87,7 @@ class Doors:
 
     async def identify(self, command: c.IdentifyDoor, _actor: Actor) -> c.ModeResult:
         door = self._door(command.door)
-        line = door.outputs.lock
-        if line is None:
-            raise LineGone(N_("the lock's line of door {door} is not there"), door=command.door)
+        line = self._check_lock(door)
         if door.released():
             raise Refused(
                 N_("the door {door} is not at rest; its relay stays as it is"),
@@ -124,6 +125,18 @@ class Doors:
             N_("the door {door} does not answer"), door=door, mend=N_("'loumen status' says what it is doing")
         )
         return await answered(waiting, silent)
+
+    @staticmethod
+    def _check_lock(door: DoorService) -> OutputLine:
+        """The lock's line. Raises DriverError, with the holder of a busy one, where there is none."""
+        if door.outputs.lock is None:
+            gone = LineGone(
+                N_("the lock's line of door {door} is not there"),
+                mend=N_("'loumen door show {door}' says why"),
+                door=door.id,
+            )
+            raise door.lock_trouble() or gone
+        return door.outputs.lock
 
     def _door(self, door: str) -> DoorService:
         service = self._doors.get(door)

@@ -34,6 +34,7 @@ from gateway.access.rules.lock import FIRES, Mode, Phase
 from gateway.access.rules.passage import Leaf
 from gateway.clock import Clock, Now
 from gateway.config import schema
+from gateway.errors import DriverError
 from gateway.journal.event import Event
 from gateway.lines import Lines
 from gateway.machine import Expired, Inbox, LineFault, Machine, Tick, UnknownInput, drive
@@ -146,6 +147,10 @@ class DoorService:
     def released(self) -> bool:
         """Whether the lock is released now, by whatever."""
         return self.door.lock.released
+
+    def lock_trouble(self) -> DriverError | None:
+        """Why the lock's line cannot be used; None where it can."""
+        return self._lines.trouble(f"{self.id}.lock")
 
     def view(self, people: int) -> DoorView:
         """The door for `status`."""

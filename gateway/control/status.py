@@ -99,7 +99,8 @@ class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, str] = {}
     cameras: tuple[CameraStatus, ...] = ()
     restarts: int = 0
-    last_end: str = ""
+    last_end: str = ""  # why the process ended last
+    last_end_words: str = ""  # the same as a message id
     heartbeat_age: float | None = None
     resident_kb: int = 0
     published: dict[str, int] = {}

@@ -120,7 +120,7 @@ def test_lines_of_a_running_box(box: Look) -> None:
 def test_cameras(box: Look, tmp_path: Path) -> None:
     assert said(CHECKS["camera"](box))[0] == "skip"
     seen = configured(box, f'[camera.a]\ndriver = "folder"\npath = "{tmp_path}"')
-    assert said(CHECKS["camera"](seen)) == ("ok", "1 cameras are there")
+    assert said(CHECKS["camera"](seen)) == ("ok", "cameras that are there: 1")
     missing = configured(box, f'[camera.a]\ndriver = "folder"\npath = "{tmp_path}/none"')
     assert said(CHECKS["camera"](missing)) == ("fail", f"there is no folder {tmp_path}/none")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -132,16 +132,23 @@ def test_cameras(box: Look, tmp_path: Path) -> None:
 
 def test_cameras_as_the_daemon_says(box: Look, tmp_path: Path) -> None:
     box = configured(box, f'[camera.a]\ndriver = "folder"\npath = "{tmp_path}"')
+    box.path.write_text(box.path.read_text().replace('# camera = "main"  ', 'camera = "a"  '))
+    box = replace(box, loaded=load(box.path))
 
-    def state(vision: VisionStatus) -> tuple[str, str]:
-        return said(CHECKS["camera"](replace(box, status=Status(vision=vision))))
+    def outcome(vision: VisionStatus, plates: VisionStatus | None = None) -> Outcome:
+        return CHECKS["camera"](replace(box, status=Status(vision=vision, plate_vision=plates)))
 
-    assert state(VisionStatus(state="down", last_end="it crashed")) == (
-        "fail",
-        "the vision process does not run (down); why it ended: it crashed",
-    )
-    assert state(VisionStatus(state="up", cameras=(CameraStatus(camera="a", frame_age=0.1),)))[0] == "ok"
-    assert state(VisionStatus(state="up", cameras=(CameraStatus(camera="a", frame_age=60.0),)))[0] == "warn"
+    down = outcome(VisionStatus(state="down", last_end="signal 11", last_end_words="it crashed"))
+    assert said(down) == ("fail", "the process that owns the cameras does not run: it crashed")
+    assert outcome(VisionStatus(state="starting")).grade == "warn"
+    fresh = CameraStatus(camera="a", frame_age=0.1)
+    assert said(outcome(VisionStatus(state="up", cameras=(fresh,)))) == ("ok", "cameras that give pictures: 1")
+    assert outcome(VisionStatus(state="up", cameras=(fresh,)), VisionStatus(state="down")).grade == "fail"
+    old = outcome(VisionStatus(state="up", cameras=(CameraStatus(camera="a", frame_age=60.0),)))
+    assert (old.grade, old.details[0].what.format_map(old.details[0].facts)) == ("fail", "the last picture is 60 s old")
+    assert outcome(VisionStatus(state="up")).details[0].what == "no picture yet"
+    told = CameraStatus(camera="a", problem="gone", what="there is no camera at {device}", mend="plug it in")
+    assert outcome(VisionStatus(state="up", cameras=(told,))).details[0].mend == "plug it in"
 
 
 def test_models(box: Look, monkeypatch: pytest.MonkeyPatch) -> None:

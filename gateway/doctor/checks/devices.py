@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.config import schema
 from gateway.config.lines import uses
 from gateway.config.machine import camera_finding, line_finding
+from gateway.control.status import CameraStatus, Status
 from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import N_
 
@@ -63,7 +64,7 @@ def camera(look: Look) -> Outcome:
     if not conf.camera:
         return skip(N_("no camera is configured"))
     if look.status is not None and conf.vision.run != "off":
-        return _as_the_daemon_says(look, conf)
+        return _as_the_daemon_says(look.status, conf)
     for name, one in conf.camera.items():
         if (found := camera_finding(name, one)) is not None:
             return Outcome("fail", found.what, found.mend, found.facts)
@@ -73,34 +74,42 @@ def camera(look: Look) -> Outcome:
                 N_("ping it; is it powered, is the address right, is the switch's port up?"),
                 name=name,
             )
-    return ok(N_("{count} cameras are there"), count=len(conf.camera))
+    return ok(N_("cameras that are there: {count}"), count=len(conf.camera))
 
 
-def _as_the_daemon_says(look: Look, conf: schema.Gateway) -> Outcome:
-    assert look.status is not None
-    vision = look.status.vision
-    if vision.state != "up":
-        return fail(
-            N_("the vision process does not run ({state}); why it ended: {reason}"),
-            N_("journalctl -u 'loumen*'; loumen model verify"),
-            state=vision.state,
-            reason=vision.last_end or "-",
-        )
-    ages = {one.camera: one.frame_age for one in vision.cameras}
-    for name in conf.camera:
-        age = ages.get(name)
-        if age is None and any(door.camera == name for door in conf.door.values()):
+def _as_the_daemon_says(status: Status, conf: schema.Gateway) -> Outcome:
+    """What the processes that own the cameras tell, those of doors and those of lanes."""
+    owners = [one for one in (status.vision, status.plate_vision) if one is not None and one.state != "off"]
+    starting = [one for one in owners if one.state == "starting"]
+    if starting:
+        return warn(N_("the cameras are still being opened"), N_("try again in some seconds"))
+    for owner in owners:
+        if owner.state != "up":
             return fail(
-                N_("camera {name} has given no picture yet"), N_("look at its cable and at `loumen status`"), name=name
+                N_("the process that owns the cameras does not run: {reason}"),
+                N_("journalctl -u 'loumen*'; loumen model verify"),
+                reason=owner.last_end_words or owner.last_end or "-",
             )
-        if age is not None and age > OLD_FRAME:
-            return warn(
-                N_("the last picture of camera {name} is {age} s old"),
-                N_("look at its cable and at `loumen status`"),
-                name=name,
-                age=f"{age:.0f}",
-            )
-    return ok(N_("{count} cameras give pictures"), count=len(conf.camera))
+    seen = {one.camera: one for owner in owners for one in owner.cameras}
+    watched = {door.camera for door in conf.door.values()} | {lane.camera for lane in conf.lane.values()}
+    details = [_camera(seen.get(name), name) for name in conf.camera if name in watched and not _fresh(seen.get(name))]
+    if details:
+        return fail(N_("these give no pictures"), "", details=details)
+    return ok(N_("cameras that give pictures: {count}"), count=len(seen))
+
+
+def _fresh(camera: CameraStatus | None) -> bool:
+    return camera is not None and not camera.problem and (camera.frame_age or OLD_FRAME + 1) <= OLD_FRAME
+
+
+def _camera(camera: CameraStatus | None, name: str) -> Detail:
+    """Why a camera gives no pictures, as its owner says, else since when."""
+    if camera is not None and camera.what:
+        return Detail(name, camera.what, camera.mend, camera.facts)
+    mend = N_("look at its cable, its power and its network")
+    if camera is None or camera.frame_age is None:
+        return Detail(name, N_("no picture yet"), mend)
+    return Detail(name, N_("the last picture is {age} s old"), mend, {"age": f"{camera.frame_age:.0f}"})
 
 
 def _answers(url: str) -> bool:
