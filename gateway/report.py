@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.control import status as s
 from gateway.errors import LoumenError, N_
 from gateway.supervisor import Life
+from gateway.vision.status import FACE_ALONE
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
@@ -36,7 +37,7 @@ UNKNOWN_FAULT = s.LineWhy(
     what=N_("this line does not work"),
     mend=N_("check the wire and the board; 'loumen doctor' looks at each line; it is tried again by itself"),
 )
-LOW_DISK = 200  # MB; below it the journal has less than a week of a busy box
+LOW_DISK, FULL_DISK = 500, 50  # MB; a busy box writes 50 a day at most
 
 
 class Reporter:
@@ -142,12 +143,15 @@ class Reporter:
                 severity="warning",
             )
         if disk.free_mb is not None and disk.free_mb < LOW_DISK:
+            full = disk.free_mb < FULL_DISK
             yield s.Problem(
                 part="disk",
-                what=N_("only {free} MB are free on the disk"),
-                facts={"free": disk.free_mb},
-                mend=N_("make room: old logs, old releases"),
-                severity="warning",
+                what=N_("only {free} MB are free: events will be dropped")
+                if full
+                else N_("only {free} MB are free on the disk"),
+                facts={"free": disk.free_mb, "path": str(self._daemon.state)},
+                mend=N_("make room in {path}: old logs (journalctl --vacuum-size=50M), old releases"),
+                severity="bad" if full else "warning",
             )
 
     def _lane_problems(self, lanes: tuple[s.LaneStatus, ...]) -> Iterator[s.Problem]:
@@ -213,6 +217,15 @@ def _vision_problems(vision: VisionStatus, part: str, what: str, mend: str) -> I
             mend=N_("restart loumen; the log says why: journalctl -u 'loumen*'"),
             severity="warning",
         )
+    for door, people in vision.people.items():
+        if people > FACE_ALONE:
+            yield s.Problem(
+                part=f"door.{door}",
+                what=N_("{people} people's faces at door {door}: beyond {most} a stricter limit refuses residents too"),
+                facts={"people": people, "door": door, "most": FACE_ALONE},
+                mend=N_("let fewer people pass this door ('loumen person change --door'), or hand out cards"),
+                severity="warning",
+            )
 
 
 def _camera_problem(camera: CameraHealth) -> s.Problem:

@@ -16,11 +16,18 @@ from gateway.lanes.decision import REASONS as AT_LANES
 from gateway.locale import _, tell
 
 Sentence = str | tuple[str, Mapping[Any, str]]
+ANY = "*"  # any other value of the field
 
 SENTENCES: dict[str, Sentence] = {
     "clock.synchronised.v1": N_("the clock is trusted now (it was {offset} s off)"),
     "command.accepted.v1": N_("command {command} accepted from {actor}"),
-    "command.done.v1": ("result", {"done": N_("command {command} from {actor} done")}),
+    "command.done.v1": (
+        "result",
+        {
+            "done": N_("command {command} from {actor} done"),
+            ANY: N_("command {command} from {actor} did not succeed: {result}"),
+        },
+    ),
     "command.refused.v1": N_("a command from afar was refused: {reason}"),
     "consent.recorded.v1": N_("consent of {person} recorded ({wording})"),
     "consent.withdrawn.v1": N_("consent of {person} withdrawn; the faces are deleted"),
@@ -29,7 +36,13 @@ SENTENCES: dict[str, Sentence] = {
     "directory.exported.v1": N_("{people} people with {faces} faces were exported for box {receiver}"),
     "directory.imported.v1": N_("people were imported: {added} added, {changed} changed, {refused} refused"),
     "directory.keys_damaged.v1": N_("keys.db was damaged: {saved} keys saved, {unreadable} people unreadable"),
-    "directory.restored.v1": N_("the directory was damaged and restored: {people} people"),
+    "directory.restored.v1": (
+        "copy",
+        {
+            "": N_("the directory was damaged and no copy could be used: nobody is recognised"),
+            ANY: N_("the directory was damaged and restored from a copy: {people} people"),
+        },
+    ),
     "door.fire.v1": (
         "active",
         {True: N_("door {door}: FIRE, the lock is released"), False: N_("door {door}: fire input cleared")},
@@ -124,7 +137,6 @@ SENTENCES: dict[str, Sentence] = {
     "water.leak_cleared.v1": N_("meter {meter}: the suspected leak is over, {litres} L since {since}"),
     "water.leak_suspected.v1": N_("meter {meter}: LEAK SUSPECTED, {litres} L since {since}"),
 }
-FAILED = N_("command {command} from {actor} did not succeed: {result}")
 LINE_FIELDS = ("line", "because", "sensor", "what")
 
 
@@ -148,7 +160,7 @@ def _sentence(kind: str, fields: Mapping[str, Any]) -> str:
     if isinstance(entry, str):
         return entry
     field, variants = entry
-    return variants.get(fields.get(field, False), FAILED if kind == "command.done.v1" else "")
+    return variants.get(fields.get(field, False), variants.get(ANY, ""))
 
 
 def _facts(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def labelled(label: str, text: str) -> str:
 def _plain(fact: str) -> str:
     """A fact as a reader wants it: a moment by the site's clock, a system's error without number and path."""
     found = _SYSTEM_ERROR.fullmatch(fact)
-    return found[1] if found else moment(fact)
+    return found[1] if found else moment(" ".join(fact.split()) if "\n" in fact else fact)
 
 
 def of_environment(environment: Mapping[str, str]) -> Language | None:

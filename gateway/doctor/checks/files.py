@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from gateway.control.status import Status
 from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import LoumenError, N_
 
@@ -131,11 +132,7 @@ def disk(look: Look) -> Outcome:
 def database(look: Look) -> Outcome:
     """Journal, directory and measurements can be read and are whole."""
     if look.status is not None:
-        parts = {"journal": look.status.journal.state, "directory": look.status.directory.state}
-        wrong = [name for name, state in parts.items() if state != "ok"]
-        if wrong:
-            return fail(N_("not well: {names}"), N_("loumen status says what is wrong"), names=", ".join(wrong))
-        return ok(N_("the daemon says: well"))
+        return _as_the_daemon_says(look.status)
     present = [name for name in DATABASES if (look.state / name).exists()]
     if not present:
         return skip(N_("there is no database yet"))
@@ -160,6 +157,21 @@ def database(look: Look) -> Outcome:
             names=", ".join(damaged),
         )
     return ok(N_("{names} are whole"), names=", ".join(present))
+
+
+def _as_the_daemon_says(status: Status) -> Outcome:
+    parts = {"journal": status.journal.state, "directory": status.directory.state}
+    wrong = [name for name, state in parts.items() if state not in {"ok", "starting"}]
+    if not wrong:
+        return ok(N_("the daemon says: well"))
+    details = [
+        Detail(one.part, one.what, one.mend, {**one.facts, "where": one.where})
+        for one in status.problems
+        if one.part in wrong
+    ]
+    return fail(
+        N_("not well: {names}"), N_("loumen status says what is wrong"), details=details, names=", ".join(wrong)
+    )
 
 
 def _whole(path: Path) -> bool:
