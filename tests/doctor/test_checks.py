@@ -161,7 +161,12 @@ def test_models(box: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "states", lambda **_extra: iter([(model, "ok")]))
     assert said(CHECKS["models"](box)) == ("ok", "1 models are there and whole")
     monkeypatch.setattr(models, "states", lambda **_extra: iter([(model, "damaged")]))
-    assert said(CHECKS["models"](box)) == ("fail", f"models that are missing or damaged: {model.name} (damaged)")
+    outcome = CHECKS["models"](box)
+    assert (outcome.grade, outcome.details[0].name, outcome.details[0].what) == ("fail", model.name, "damaged")
+    assert outcome.details[0].mend == "loumen model prepare"
+    optional = models.manifest().optional[0]
+    monkeypatch.setattr(models, "states", lambda **_extra: iter([(optional, "damaged")]))
+    assert "{upstream}" in CHECKS["models"](box).details[0].mend
 
 
 def test_clock(box: Look) -> None:

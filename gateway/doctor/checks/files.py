@@ -6,15 +6,20 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.control.status import Status
 from gateway.doctor.look import Detail, Look, Outcome, fail, ok, skip, warn
 from gateway.errors import LoumenError, N_
 
+if TYPE_CHECKING:
+    from gateway.vision.models import Model, Optional
+
 MB: Final = 1024 * 1024
 LOW_MB, NONE_MB = 500, 50
 DATABASES: Final = ("journal.db", "directory.db", "measurements.db")
+STATES: Final = {"missing": N_("missing"), "damaged": N_("damaged")}
+AGAIN: Final = N_("get it again from its upstream, or remove the file: {upstream}")
 
 
 def config(look: Look) -> Outcome:
@@ -85,18 +90,19 @@ def models(look: Look) -> Outcome:
     extra = Path(conf.vision.models) if conf is not None and conf.vision.models else None
     try:
         found = [
-            (model.name, state)
-            for model, state in states(extra=extra)
-            if isinstance(model, Model) or state != "missing"
+            (model, state) for model, state in states(extra=extra) if isinstance(model, Model) or state != "missing"
         ]
     except LoumenError as error:
         return Outcome("fail", error.what, error.mend, error.facts)
-    wrong = [f"{name} ({state})" for name, state in found if state != "ok"]
-    if wrong:
-        return fail(
-            N_("models that are missing or damaged: {names}"), N_("loumen model prepare"), names=", ".join(wrong)
-        )
+    details = [_wrong(model, state) for model, state in found if state != "ok"]
+    if details:
+        return fail(N_("models that are missing or damaged"), "", details=details)
     return ok(N_("{count} models are there and whole"), count=len(found))
+
+
+def _wrong(model: Model | Optional, state: str) -> Detail:
+    upstream = getattr(model, "upstream", "")  # an optional model's; no package brings it back
+    return Detail(model.name, STATES[state], AGAIN if upstream else N_("loumen model prepare"), {"upstream": upstream})
 
 
 def disk(look: Look) -> Outcome:
