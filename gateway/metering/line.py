@@ -58,6 +58,7 @@ class Line:
         unseen: Callable[[str, LoumenError], None],
     ) -> None:
         self.name, self.config, self.meters = name, config, meters
+        self._spans = {name: spans(meter.profile) for name, meter in meters.items()}  # of a poll
         self._clock, self._note, self._seen, self._unseen = clock, note, seen, unseen
         self._bus: RegisterBus | None = None
         self._turn = asyncio.Lock()
@@ -106,7 +107,7 @@ class Line:
                 return Look(Decoded(None, code="ffff" if is_absent(words) else "wrong_model"), slowest)
             self._proved.add(meter)
         found: dict[int, int] = {}
-        for span in spans(asked.profile, everything=everything):
+        for span in spans(asked.profile, everything=True) if everything else self._spans[meter]:
             words, seconds = await self._exchange(asked.unit, span, within)
             found |= _placed(span, words)
             slowest = max(slowest, seconds)

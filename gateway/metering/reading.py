@@ -21,10 +21,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.metering.profile import Decoded
+from gateway.metering.rules import ALWAYS, set_by
 
 CONFIRM = 3
 STALE = 300.0
 MINUTE = 60.0
+UNKNOWN = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,15 @@ class Belief:
             after = replace(self, running=seen.running, running_at=at)
         return after._judged(seen.register, seen.step, at)
 
-    def shifted(self, seconds: float) -> Belief:
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Belief:
         """The same on a clock that was set by so much."""
-        candidate = self.candidate and replace(self.candidate, at=self.candidate.at + seconds)
-        return replace(self, at=self.at + seconds, candidate=candidate, running_at=self.running_at + seconds)
+        candidate = self.candidate and replace(self.candidate, at=set_by(self.candidate.at, seconds, since))
+        running_at = set_by(self.running_at, seconds, since)
+        return replace(self, at=set_by(self.at, seconds, since), candidate=candidate, running_at=running_at)
+
+    def paused(self) -> Belief:
+        """Nobody knows for how long nobody looked: whatever a pipe may give in `UNKNOWN` fits."""
+        return replace(self, at=self.at - UNKNOWN, candidate=None)
 
     def _judged(self, register: int, step: int, at: float) -> tuple[Belief, Verdict]:
         if self.register is None:

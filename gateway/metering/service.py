@@ -26,7 +26,7 @@ from gateway.metering import events, memory, profiles, told
 from gateway.metering.line import Asked, Line
 from gateway.metering.profile import Decoded, Profile, rolls_over_at
 from gateway.metering.reading import Belief
-from gateway.metering.rules import Reading
+from gateway.metering.rules import ALWAYS, Reading
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import Continuous
 from gateway.metering.watch import Effect, Keep, Refusal, Unread, Watch, Who, utc
@@ -34,6 +34,7 @@ from gateway.metering.watch import Effect, Keep, Refusal, Unread, Watch, Who, ut
 FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
 SAVE_EVERY, SAVE_AFTER_FINDING = 600.0, 15.0
+HOLD = 600.0  # seconds that readings wait for a trusted clock, so that none is filed under a wrong day
 DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
 LITRE = 1000  # millilitres
 OVERLOAD = 2.0  # times Q3: what a pipe cannot give
@@ -99,6 +100,7 @@ class Metering:
         self._path = state / FILE
         now = clock.now()
         self._wall, self._boot = now.wall.timestamp(), now.boot
+        self._began = ALWAYS
         self.profiles: dict[str, Profile] = {}
         self.unusable: dict[str, LoumenError] = {}  # meters whose profile cannot be used
         self._load_profiles()
@@ -166,7 +168,7 @@ class Metering:
     async def close(self) -> None:
         """At the daemon's end, before measurements.db is closed."""
         if self.ready.is_set():
-            self.hand_over()
+            self.hand_over(at_end=True)
             await asyncio.to_thread(self._save, self._memory())
 
     async def _finding_within(self, seconds: float) -> bool:
@@ -183,7 +185,12 @@ class Metering:
     async def _remember(self) -> None:
         stored = await asyncio.to_thread(memory.load, self._path)
         newer = await told.findings(self._journal, stored.journal)
-        now = self.at()
+        now, known = self.at(), self._clock.now().trusted
+        lasts = [one.watch.last.at for one in stored.meters.values() if one.watch.last is not None]
+        if not known and max(lasts, default=now) > now:  # the clock of a box without one begins before its own past
+            self._wall += max(lasts) - now
+            now = max(lasts)
+        self._began = now
         for name, fresh in self.watches.items():
             if name in stored.meters:
                 self.watches[name] = fresh.restored(stored.meters[name].watch, now)
@@ -192,6 +199,8 @@ class Metering:
             await self._replay(name, now, set(last_words))
             for word in sorted(last_words.values(), key=lambda word: word.at):
                 self.watches[name] = self.watches[name].recalled(word.finding, min(word.at, now))
+            if not known:
+                self.watches[name] = self.watches[name].paused()
 
     async def _replay(self, name: str, now: float, told_of: set[str]) -> None:
         """Feed the detectors with what was kept after the memory was written; tell what the journal does not know."""
@@ -218,8 +227,11 @@ class Metering:
         except OSError as error:
             log.warning("the meters' memory is not written: %s", error)
 
-    def hand_over(self) -> None:
-        """Give what was kept to measurements.db."""
+    def hand_over(self, *, at_end: bool = False) -> None:
+        """Give what was kept to measurements.db; for ten minutes it waits for a clock to believe."""
+        now = self._clock.now()
+        if not now.trusted and now.boot - self._boot < HOLD and not at_end:
+            return
         for name, reading in self._samples:
             self.measurements.add(series(name), reading.register / 1000, datetime.fromtimestamp(reading.at, UTC))
         for name, gap in self._unread_gaps:
@@ -230,16 +242,21 @@ class Metering:
     # --- what the buses bring
 
     def at(self) -> float:
-        """UTC seconds that never jump: when the clock is set, all that is remembered moves with it."""
+        """UTC seconds that never jump: when the clock is set, what it timed since the start moves with it.
+
+        What is older was timed by a clock that was right, unless this one, trusted now, is behind it. A clock that
+        is not trusted moves nothing back.
+        """
         now = self._clock.now()
         at = self._wall + now.boot - self._boot
-        set_by = now.wall.timestamp() - at
-        if abs(set_by) > DRIFT:
-            self._wall += set_by
-            at += set_by
-            self.watches = {name: watch.shifted(set_by) for name, watch in self.watches.items()}
-            self._samples = [(name, reading.shifted(set_by)) for name, reading in self._samples]
-            self._unread_gaps = [(name, gap.shifted(set_by)) for name, gap in self._unread_gaps]
+        by = now.wall.timestamp() - at
+        if by > DRIFT or (by < -DRIFT and now.trusted):
+            self._wall += by
+            at += by
+            since = self._began if at >= self._began else ALWAYS
+            self.watches = {name: watch.shifted(by, since) for name, watch in self.watches.items()}
+            self._samples = [(name, reading.shifted(by, since)) for name, reading in self._samples]
+            self._unread_gaps = [(name, gap.shifted(by, since)) for name, gap in self._unread_gaps]
         return at
 
     def _seen(self, name: str, look: Decoded) -> None:

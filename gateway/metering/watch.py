@@ -19,7 +19,7 @@ from gateway.journal.event import Event
 from gateway.metering import events
 from gateway.metering.profile import Decoded
 from gateway.metering.reading import Belief, Believed, Refused
-from gateway.metering.rules import Cleared, Finding, Reading, Suspected
+from gateway.metering.rules import ALWAYS, Cleared, Finding, Reading, Suspected, set_by
 from gateway.metering.rules.burst import RULE as BURST
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import RULE as NO_STILL_HOUR
@@ -42,9 +42,9 @@ class Unread:
     since: float
     until: float
 
-    def shifted(self, seconds: float) -> Unread:
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Unread:
         """The same on a clock that was set by so much."""
-        return Unread(self.since + seconds, self.until + seconds)
+        return Unread(set_by(self.since, seconds, since), set_by(self.until, seconds, since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ class Watch:
     def seen(self, look: Decoded, at: float) -> tuple[Watch, tuple[Effect, ...]]:
         """The meter answered."""
         belief, verdict = self.belief.judge(look, at)
-        after = replace(self, belief=belief, burst=replace(self.burst, step=look.step))
+        burst = self.burst if look.step == self.burst.step else replace(self.burst, step=look.step)
+        after = replace(self, belief=belief, burst=burst)
         if isinstance(verdict, Refused):
             return after._refused(verdict, at)
         effects: list[Effect] = []
@@ -174,18 +175,23 @@ class Watch:
             return replace(after, continuous=self.continuous.told(since))
         return after
 
-    def shifted(self, seconds: float) -> Watch:
-        """The same history on a clock that was set by so much."""
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Watch:
+        """The same history on a clock that was set by so much; what lies before `since` stays."""
         return replace(
             self,
-            belief=self.belief.shifted(seconds),
-            continuous=self.continuous.shifted(seconds),
-            burst=self.burst.shifted(seconds),
-            last=self.last and self.last.shifted(seconds),
-            kept=self.kept and self.kept.shifted(seconds),
-            leaks=tuple(replace(leak, since=leak.since + seconds) for leak in self.leaks),
-            told={code: replace(told, at=told.at + seconds) for code, told in self.told.items()},
+            belief=self.belief.shifted(seconds, since),
+            continuous=self.continuous.shifted(seconds, since),
+            burst=self.burst.shifted(seconds, since),
+            last=self.last and self.last.shifted(seconds, since),
+            kept=self.kept and self.kept.shifted(seconds, since),
+            leaks=tuple(replace(leak, since=set_by(leak.since, seconds, since)) for leak in self.leaks),
+            told={code: replace(told, at=set_by(told.at, seconds, since)) for code, told in self.told.items()},
         )
+
+    def paused(self) -> Watch:
+        """The same after a pause of unknown length: the box was off, and its clock is not to be believed yet."""
+        belief, burst = self.belief.paused(), self.burst.paused()
+        return replace(self, belief=belief, burst=burst, continuous=self.continuous.paused())
 
     def restored(self, stored: Watch, at: float) -> Watch:
         """This meter's settings with the stored history, `at` now. A clock that went back counts as no time."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from gateway.clock import LoopClock
+from gateway.clock import Clock, LoopClock, Now
 from gateway.command import Actor, Role
 from gateway.config import schema
 from gateway.journal.event import Event
@@ -47,6 +47,20 @@ class Shelf:
         return [
             Hour(series, at, len(found), min(found), max(found), 0.0, found[-1]) for at, found in sorted(hours.items())
         ][:limit]
+
+
+class WrongClock(LoopClock):
+    """A box without a clock chip: it starts `behind`, and after `until` seconds the network says the time."""
+
+    def __init__(self, start: datetime, behind: timedelta, until: float) -> None:
+        super().__init__(start - behind, trusted=False)
+        self._behind, self._until = behind, until
+
+    def now(self) -> Now:
+        now = super().now()
+        if now.mono < self._until:
+            return now
+        return replace(now, wall=now.wall + self._behind, trusted=True)
 
 
 @dataclass
@@ -125,10 +139,15 @@ class Box:
         return [event.type_name() for event in self.told]
 
     async def live(
-        self, scenario: Callable[[Metering], object], start: datetime = START, *, kill: bool = False
+        self,
+        scenario: Callable[[Metering], object],
+        start: datetime = START,
+        *,
+        kill: bool = False,
+        clock: Clock | None = None,
     ) -> Metering:
         """Run the meters while `scenario` does; with `kill` nobody says goodbye."""
-        clock = LoopClock(start)
+        clock = clock or LoopClock(start)
         self.book.now = lambda: clock.now().wall
         metering = Metering(self.config, self.folder, clock, self.book, self.shelf)
         tasks = [asyncio.create_task(metering.run())]

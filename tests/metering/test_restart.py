@@ -15,7 +15,7 @@ from gateway.metering import events
 from gateway.metering.answers import Meters
 from gateway.metering.service import FILE, Metering
 from gateway.metering.watch import utc
-from tests.metering.box import ACTOR, START, Book, Box, Shelf
+from tests.metering.box import ACTOR, START, Book, Box, Shelf, WrongClock
 from tests.virtual_time import run
 
 
@@ -46,14 +46,17 @@ class Story:
         self._tap = litres_per_hour, opened, shut
         self.metering: Metering | None = None
 
-    def life(self, begin: datetime, minutes: int, *, kill: bool = True) -> list[str]:
-        """One life of the box; what it told of leaks."""
+    def life(
+        self, begin: datetime, minutes: int, *, kill: bool = True, behind: timedelta | None = None, until: float = 0.0
+    ) -> list[str]:
+        """One life of the box; what it told of leaks. Its clock may be `behind` for its first `until` seconds."""
         box = Box(self.folder, self.shelf, self.book, flat={"unit": 1})
         box.shows(1, 10_000_000)
 
         async def scenario() -> None:
             tap = Tap(box, *self._tap)
-            self.metering = await box.live(lambda _metering: tap.run(begin, minutes), begin, kill=kill)
+            clock = None if behind is None else WrongClock(begin, behind, until)
+            self.metering = await box.live(lambda _metering: tap.run(begin, minutes), begin, kill=kill, clock=clock)
 
         run(scenario())
         return [kind for kind in box.kinds() if kind.startswith("water.")]
@@ -132,6 +135,34 @@ def test_a_filling_that_goes_on_after_the_kill_is_no_leak(tmp_path: Path) -> Non
     story = Story(tmp_path, 900, shut=START + minutes(38))
     assert story.life(START, 15) == []
     assert story.life(START + minutes(24), 60) == [], "nobody saw it flow for half an hour"
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=2), timedelta(days=900)])
+@pytest.mark.parametrize("until", [0, 20, 400, 3000])
+def test_a_power_cut_on_a_box_without_a_clock(tmp_path: Path, behind: timedelta, until: float) -> None:
+    """Two hours without power; the clock goes on where it stood, or years before, until the network is there."""
+    story = Story(tmp_path, 900)
+    assert story.life(START, 61, kill=False) == ["water.leak_suspected.v1"]
+    assert story.life(START + minutes(181), 90, behind=behind, until=until) == []
+    (told,) = story.findings()
+    assert story.since() == [told.since]
+    assert [kind for kind in _kinds(story) if kind.startswith("meter.re")] == [], "no meter was replaced, none refused"
+    assert story.metering is not None
+    watch = story.metering.watches["flat"]
+    assert watch.last is not None
+    assert watch.last.register == pytest.approx(10_000_000 + 900_000 * 271 / 60, abs=40_000), "the gap's water counts"
+    assert watch.last.at == pytest.approx((START + minutes(271)).timestamp(), abs=70)
+
+
+def test_a_still_hour_may_hide_in_a_power_cut_of_unknown_length(tmp_path: Path) -> None:
+    story = Story(tmp_path, 6)
+    assert story.life(START, 1200, kill=False) == []
+    later = START + minutes(1400)
+    assert story.life(later, 400, behind=minutes(200), until=100) == [], "the day begins anew"
+
+
+def _kinds(story: Story) -> list[str]:
+    return [event.type_name() for event in story.book.events]
 
 
 def test_the_use_of_the_gap_is_counted_and_has_no_hour(tmp_path: Path) -> None:

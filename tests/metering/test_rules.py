@@ -139,7 +139,7 @@ def test_a_flow_below_the_limit_is_no_burst(litres_per_hour: float, phase: float
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from([1, 1000, 1954, 10_000, 100_000, 1_000_000]), st.integers(0, 2), st.integers(1, 300))
 def test_a_register_that_hardly_moves_is_no_burst_however_coarse_it_counts(step: int, moves: int, every: int) -> None:
-    burst, found = Burst(step=step), []
+    burst, found = Burst(step=step), list[Finding]()
     for minute in range(0, 600, 1):
         burst, one = burst.advance(Reading(minute * 60.0, step * min(moves, minute // every)))
         found += one
@@ -148,7 +148,7 @@ def test_a_register_that_hardly_moves_is_no_burst_however_coarse_it_counts(step:
 
 
 def test_a_coarse_register_finds_a_burst_too() -> None:
-    burst, found = Burst(step=100_000), []
+    burst, found = Burst(step=100_000), list[Finding]()
     for minute in range(180):
         burst, one = burst.advance(Reading(minute * 60.0, int(900 * minute / 60 / 100) * 100_000))
         found += one

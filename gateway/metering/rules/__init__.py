@@ -7,7 +7,15 @@ that water ran at some time in it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+ALWAYS = -math.inf
+
+
+def set_by(at: float, seconds: float, since: float) -> float:
+    """A time on a clock that was set by so much: what lies before `since` was told by a right one."""
+    return at + seconds if at >= since else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +25,9 @@ class Reading:
     at: float
     register: int
 
-    def shifted(self, seconds: float) -> Reading:
-        """The same on a clock that was set by so much."""
-        return Reading(self.at + seconds, self.register)
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Reading:
+        """The same on a clock that was set by so much; what lies before `since` stays."""
+        return Reading(set_by(self.at, seconds, since), self.register)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from gateway.metering.rules import Cleared, Finding, Reading, Suspected
+from gateway.metering.rules import ALWAYS, Cleared, Finding, Reading, Suspected
 
 RULE = "burst"
 
@@ -117,10 +117,14 @@ class Burst:
         covered = self.recent[0].at + self.span
         return covered if covered > self.recent[-1].at else None
 
-    def shifted(self, seconds: float) -> Burst:
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Burst:
         """The same history on a clock that was set by so much."""
-        recent = tuple(reading.shifted(seconds) for reading in self.recent)
-        return replace(self, recent=recent, since=self.since and self.since.shifted(seconds))
+        recent = tuple(reading.shifted(seconds, since) for reading in self.recent)
+        return replace(self, recent=recent, since=self.since and self.since.shifted(seconds, since))
+
+    def paused(self) -> Burst:
+        """Nobody knows for how long nobody looked."""
+        return replace(self, recent=())
 
     def told(self, since: Reading | None) -> Burst:
         """The detector as the journal says that it was: suspecting since then, or (None) not suspecting."""

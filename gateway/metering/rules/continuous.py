@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from gateway.metering.rules import Cleared, Finding, Reading, Suspected
+from gateway.metering.rules import ALWAYS, Cleared, Finding, Reading, Suspected, set_by
 
 RULE = "no_still_hour"
 
@@ -75,6 +75,7 @@ class Continuous:
     last: Reading | None = None
     moved_at: float = 0.0  # the last reading at which the register had moved
     since: Reading | None = None  # when the last still hour ended
+    unknown_pause: bool = False  # between the last reading and the next
 
     @property
     def deadline(self) -> float | None:
@@ -86,14 +87,18 @@ class Continuous:
             times.append(self.since.at + self.window)
         return min((at for at in times if at > self.last.at), default=None)
 
-    def shifted(self, seconds: float) -> Continuous:
+    def shifted(self, seconds: float, since: float = ALWAYS) -> Continuous:
         """The same history on a clock that was set by so much."""
         return replace(
             self,
-            last=self.last and self.last.shifted(seconds),
-            moved_at=self.moved_at + seconds,
-            since=self.since and self.since.shifted(seconds),
+            last=self.last and self.last.shifted(seconds, since),
+            moved_at=set_by(self.moved_at, seconds, since),
+            since=self.since and self.since.shifted(seconds, since),
         )
+
+    def paused(self) -> Continuous:
+        """Nobody knows for how long nobody looked."""
+        return replace(self, unknown_pause=True)
 
     def told(self, since: Reading | None) -> Continuous:
         """The detector as the journal says that it was: suspecting since then, or (None) not suspecting."""
@@ -108,7 +113,7 @@ class Continuous:
         sign = self._sign(given)
         step = TABLE[self.state][sign]
         moved_at = given.at if given.register != self.last.register else self.moved_at
-        after = replace(self, state=step.state, last=given, moved_at=moved_at)
+        after = replace(self, state=step.state, last=given, moved_at=moved_at, unknown_pause=False)
         if Act.BEGIN in step.acts:
             after = replace(after, since=given)
         findings = tuple(self._found(act, given, self.since) for act in step.acts if act is not Act.BEGIN)
@@ -120,8 +125,8 @@ class Continuous:
         moved = given.register != self.last.register
         if not moved and given.at - self.moved_at >= self.still:
             return Sign.STILL_HOUR
-        gap = moved and given.at - self.last.at >= self.still / 4
-        if gap and given.at - self.moved_at >= self.still:
+        gap = given.at - self.last.at >= self.still / 4 and given.at - self.moved_at >= self.still
+        if moved and (gap or self.unknown_pause):
             return Sign.MAYBE_STILL
         return Sign.DAY_WITHOUT if given.at - self.since.at >= self.window else Sign.NOTHING
 
