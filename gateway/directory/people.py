@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from gateway.directory.store import Directory
 from gateway.errors import BadRequest, N_, NotFound, Refused
 
 BATCH = 50
+BEGINNING = re.compile("[0-9a-f]{4,32}")  # of an id
 BOX = "box"
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -144,8 +146,11 @@ class People:
         for one in given:
             if one in people:
                 found[one] = [one]
+            elif BEGINNING.fullmatch(one):
+                found[one] = [person for person in people if person.startswith(one)]
+                await asyncio.sleep(0)
             else:
-                found[one] = [person for person in people if person.startswith(one)] if len(one) >= 4 else []
+                found[one] = []
         names = {one for one in given if one and not found[one]}
         if names:  # one pass over everybody, however many are looked for
             async for page in self.pages():

@@ -44,7 +44,7 @@ TITLES = 5  # lines, of which one names the columns: a title often stands above
 FOR_EVER = frozenset({"长期", "长期有效", "永久", "-"})
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One good line. Times are UTC, ISO."""
 
     line: int

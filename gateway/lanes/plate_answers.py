@@ -11,6 +11,7 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,6 +28,7 @@ from gateway.lanes.register import EVERY_LANE, Vehicle
 from gateway.lanes.store import RegisterStore
 
 PARSE_WITHIN = 60.0  # seconds
+SLICE = 50  # rows that are worked on at a time: a door's deadline waits for no list
 #: What was given (an id, the beginning of one, a whole name) -> the ids that it may mean.
 People = Callable[[Collection[str]], Awaitable[Mapping[str, Sequence[str]]]]
 NOBODY = N_("there is no person '{given}'")
@@ -92,11 +94,11 @@ class Plates:
     async def list_all(self, command: c.ListPlates, _actor: Actor) -> c.PlatePage:
         register = self._store.register
         wanted = plates.normal(command.find)
-        theirs = register if not command.person else register.of([await self._person(command.person)])
-        found = sorted(
-            (known for known in theirs if wanted in known.plate and known.plate > command.after),
-            key=lambda known: known.plate,
+        person = await self._person(command.person) if command.person else ""
+        fitting = (
+            known for known in register.after(command.after) if wanted in known.plate and person in {"", known.person}
         )
+        found = list(islice(fitting, command.limit + 1))
         page = tuple(found[: command.limit])
         states = {vehicle.plate: self._state(vehicle) for vehicle in page}
         return c.PlatePage(
@@ -124,29 +126,24 @@ class Plates:
             if found.errors:
                 return c.ImportResult(encoding=found.encoding, errors=found.errors, more_errors=found.more_errors)
             named = await self._people({row.person for row in found.rows if row.person})
-            if errors := [error for row in found.rows if (error := _not_one(row, named)) is not None]:
+            put, errors = await self._wanted(found.rows, named)
+            if errors:
                 most = listing.MOST_ERRORS
                 return c.ImportResult(
                     encoding=found.encoding, errors=tuple(errors[:most]), more_errors=max(0, len(errors) - most)
                 )
-            register = self._store.register
-            put, added, same = [], 0, 0
-            for row in found.rows:
-                person = named[row.person][0] if row.person else row.person
-                vehicle = self._vehicle(
-                    row.plate, row.lanes, _moment(row.valid_from), _moment(row.valid_until), "import", person
-                )
-                if vehicle == register.get(row.plate):
-                    same += 1
-                    continue
-                added += vehicle.version == 1
-                put.append(vehicle)
-            listed = {row.plate for row in found.rows}
-            gone = (
-                [k.plate for k in register if k.origin == "import" and k.plate not in listed] if command.replace else []
-            )
+            gone: list[str] = []
+            if command.replace:
+                listed = {row.plate for row in found.rows}
+                imported = (known.plate for known in self._store.register if known.origin == "import")
+                gone = [plate for plate in imported if plate not in listed]
+            added = sum(vehicle.version == 1 for vehicle in put)
             result = c.ImportResult(
-                added=added, changed=len(put) - added, removed=len(gone), same=same, encoding=found.encoding
+                added=added,
+                changed=len(put) - added,
+                removed=len(gone),
+                same=len(found.rows) - len(put),
+                encoding=found.encoding,
             )
             if command.dry_run or not (put or gone):
                 return result
@@ -161,6 +158,25 @@ class Plates:
                 )
             )
             return result
+
+    async def _wanted(
+        self, rows: Sequence[listing.Row], named: Mapping[str, Sequence[str]]
+    ) -> tuple[list[Vehicle], list[c.RowError]]:
+        """The vehicles that a list changes, and what is wrong with its people. The loop has a turn every SLICE rows."""
+        put: list[Vehicle] = []
+        errors: list[c.RowError] = []
+        for number, row in enumerate(rows):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+            if (error := _not_one(row, named)) is not None:
+                errors.append(error)
+                continue
+            person = named[row.person][0] if row.person else row.person
+            begin, end = _moment(row.valid_from), _moment(row.valid_until)
+            vehicle = self._vehicle(row.plate, row.lanes, begin, end, "import", person)
+            if vehicle is not self._store.register.get(row.plate):
+                put.append(vehicle)
+        return put, errors
 
     async def forget(self, people: Collection[str], actor: Actor) -> None:
         """Take the plates of these people off the register, durably. Raises RegisterDown."""

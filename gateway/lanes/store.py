@@ -5,9 +5,10 @@ take the people with it, and there is nothing here that needs a person's key. Ea
 own; SQLite's check looks at the structure of pages, and a flipped bit inside a plate would open a gate.
 
 `start()` never raises. A damaged file is set aside and the copy takes its place; without a whole copy the register is
-empty, no plate opens, and `status` says so. Order of a change: what it forbids leaves the snapshot at once; the rows
-are durable; where it was stricter, the copy is renewed, so that a removed plate does not come back from it; only
-then is it acknowledged. A change that has begun is carried to its end also when whoever ordered it goes away.
+empty, no plate opens, and `status` says so. Order of a change: what it forbids is forbidden at once, and what both the
+old and the new rights allow goes on being allowed; the rows are durable; where it was stricter, the copy is renewed, so
+that a removed plate does not come back from it; only then is it acknowledged. A change that has begun is carried to its
+end also when whoever ordered it goes away.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gateway.clock import Clock
 from gateway.errors import N_, RegisterDown
 from gateway.journal.event import Event
 from gateway.lanes.events import RegisterProblem
-from gateway.lanes.register import EMPTY, Register, Vehicle
+from gateway.lanes.register import EMPTY, Register, Vehicle, meet
 
 FILE, COPY = "lanes.db", "lanes-copy.db"
 VERSION = 1
@@ -103,13 +104,13 @@ class RegisterStore:
 
     async def _change(self, put: Collection[Vehicle], gone: Collection[str]) -> None:
         async with self._turn:
-            forbidden = {*gone, *(vehicle.plate for vehicle in put)} & {known.plate for known in self.register}
-            if forbidden:
-                self.register = self.register.changed(gone=forbidden)
+            stricter, forbidden = _stricter(self.register, put, gone)
+            if stricter or forbidden:
+                self.register = self.register.changed(stricter, forbidden)
             try:
                 await self._in_thread(lambda: self._write(put, gone))
                 self.register = self.register.changed(put, gone)
-                if forbidden:
+                if stricter or forbidden:
                     await self._in_thread(self._write_copy)
                     self._copied = self.register.generation
             except (sqlite3.Error, OSError) as error:
@@ -218,6 +219,21 @@ class RegisterStore:
         _sync(unfinished)
         unfinished.replace(self._copy_path)
         _sync(self._copy_path.parent)
+
+
+def _stricter(register: Register, put: Iterable[Vehicle], gone: Iterable[str]) -> tuple[list[Vehicle], list[str]]:
+    """What a change forbids: the vehicles with what is left to them meanwhile, and the plates with nothing left."""
+    left, forbidden = [], [plate for plate in gone if plate in register]
+    for vehicle in put:
+        known = register.get(vehicle.plate)
+        if known is None:
+            continue
+        meanwhile = meet(known, vehicle)
+        if meanwhile is None:
+            forbidden.append(vehicle.plate)
+        elif meanwhile != known:
+            left.append(meanwhile)
+    return left, forbidden
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Coroutine
+import threading
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +20,12 @@ from gateway.command import Actor, Role
 from gateway.errors import BadRequest, NotFound, Refused, RegisterDown
 from gateway.journal.event import Event
 from gateway.lanes import commands as c
-from gateway.lanes.decision import may_pass_by_plate
+from gateway.lanes.decision import may_pass, may_pass_by_plate
 from gateway.lanes.events import VehicleRemoved
 from gateway.lanes.listing import Order, parse
 from gateway.lanes.plate_answers import Plates
 from gateway.lanes.plates import Candidate, Reading
-from gateway.lanes.register import Register, Vehicle
+from gateway.lanes.register import Register, Vehicle, meet
 from gateway.lanes.store import COPY, FILE, RegisterStore
 
 CLERK = Actor("uid:1000", Role.CLERK, "cli", command_id="c1")
@@ -365,3 +366,59 @@ def test_who_is_forgotten_takes_her_plates_along_for_ever(tmp_path: Path) -> Non
     garbage(tmp_path / FILE)
     with_register(tmp_path, afterwards)
     assert ONE.encode() not in (tmp_path / COPY).read_bytes()
+
+
+# --- while a change is under way
+
+MOMENTS = st.sampled_from([None, datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)])
+RIGHTS = st.builds(
+    Vehicle,
+    id=st.just("v1"),
+    plate=st.just(ONE),
+    lanes=st.sampled_from([("*",), ("gate",), ("back",), ("back", "gate")]),
+    person=st.sampled_from(["", "p1", "p2"]),
+    active=st.booleans(),
+    valid_from=MOMENTS,
+    valid_until=MOMENTS,
+)
+
+
+@given(RIGHTS, RIGHTS, st.sampled_from(["gate", "back"]), st.sampled_from([1, 4, 9]))
+def test_meanwhile_only_what_both_allow(old: Vehicle, new: Vehicle, lane: str, month: int) -> None:
+    now = Now(0, 0, datetime(2026, month, 15, tzinfo=UTC), trusted=True)
+    left = meet(old, new)
+    both = may_pass(old, lane, now).granted and may_pass(new, lane, now).granted
+    if old.person == new.person:
+        assert (left is not None and may_pass(left, lane, now).granted) is both
+    else:
+        assert left is None
+    assert meet(old, old) == old
+
+
+def test_who_keeps_her_rights_passes_while_a_list_is_written(tmp_path: Path) -> None:
+    """The disk takes its time: what the list forbids is forbidden at once, and nobody else waits before the arm."""
+
+    async def scenario(store: RegisterStore, plates: Plates, _notes: list[Event]) -> None:
+        listed = f"车牌,止\n{ONE},\n{TWO},\n粤B99999,\n".encode()
+        await plates.import_(c.ImportPlates(content=listed), CLERK)
+        slow, may_write, begun, loop = store._write, threading.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+        def write(put: Collection[Vehicle], gone: Iterable[str]) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            assert may_write.wait(20)
+            slow(put, gone)
+
+        store._write = write  # type: ignore[method-assign]
+        shorter = f"车牌,止\n{ONE},2099-12-31\n{TWO},2026-01-01\n粤B77777,\n".encode()
+        importing = asyncio.create_task(plates.import_(c.ImportPlates(content=shorter, replace=True), CLERK))
+        await begun.wait()
+        assert "粤B99999" not in store.register
+        codes = {plate: may_pass_by_plate(store.register, reading(plate), "gate", NOW).code for plate in (ONE, TWO)}
+        assert codes == {ONE: "ok", TWO: "expired"}
+        assert "粤B77777" not in store.register, "what is allowed anew waits until it is durable"
+        may_write.set()
+        done = await importing
+        assert (done.added, done.changed, done.removed) == (1, 2, 1)
+        assert {known.plate for known in store.register} == {ONE, TWO, "粤B77777"}
+
+    with_register(tmp_path, scenario)
