@@ -47,7 +47,8 @@ def dispatch(argv: Sequence[str]) -> int:
             _drop_stdout()
             return int(Exit.DONE)
         except KeyboardInterrupt:
-            sys.stderr.write("\n")
+            if sys.stderr.isatty():
+                sys.stderr.write("\n")
             return INTERRUPTED
         except SystemExit as stop:  # argparse's --help
             return stop.code if isinstance(stop.code, int) else 1

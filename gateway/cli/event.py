@@ -66,7 +66,7 @@ def _follow(arguments: argparse.Namespace, shell: Shell) -> int:
             else:
                 shell.say("  ".join(cells(row)[:3]))
     except KeyboardInterrupt:
-        pass
+        return shell.hung_up()
     return shell.done()
 
 

@@ -14,6 +14,7 @@ from gateway.cli.words import LANE_MODES, MODES, line_name
 from gateway.errors import N_
 from gateway.lanes.decision import REASONS as AT_LANES
 from gateway.locale import _, tell
+from gateway.vision.status import ENDS
 
 Sentence = str | tuple[str, Mapping[Any, str]]
 ANY = "*"  # any other value of the field
@@ -123,7 +124,7 @@ SENTENCES: dict[str, Sentence] = {
     "person.forgotten.v1": N_("person {person} forgotten by {actor}"),
     "service.restarted.v1": N_("{service} failed ({problem}) and is started again"),
     "uplink.connected.v1": N_("connected to {broker}"),
-    "uplink.disconnected.v1": N_("the connection to {broker} ended: {reason}"),
+    "uplink.disconnected.v1": N_("the connection to {broker} ended"),
     "uplink.keys_replaced.v1": N_("list {version} of the community's keys is in use"),
     "uplink.receipt_refused.v1": N_("a receipt that cannot be true was refused ({reason})"),
     "vehicle.added.v1": N_("vehicle {vehicle} put on the register by {actor}"),
@@ -131,7 +132,7 @@ SENTENCES: dict[str, Sentence] = {
     "vehicle.register_problem.v1": N_("the register of plates was damaged: {problem}"),
     "vehicle.removed.v1": N_("vehicle {vehicle} taken off the register by {actor}"),
     "vision.camera_back.v1": N_("camera {camera} gives pictures again"),
-    "vision.camera_lost.v1": N_("camera {camera} gives no pictures: {problem}"),
+    "vision.camera_lost.v1": N_("camera {camera} gives no pictures"),
     "vision.started.v1": N_("recognition '{group}' runs: engine {engine}, detector {detector}"),
     "vision.stopped.v1": N_("recognition '{group}' ended: {why}"),
     "water.leak_cleared.v1": N_("meter {meter}: the suspected leak is over, {litres} L since {since}"),
@@ -150,9 +151,9 @@ def told(row: Mapping[str, Any]) -> str:
     if not sentence:
         shown = {name: value for name, value in fields.items() if value not in ("", None, [], {})}
         return " ".join((row["type"], *(f"{name}={value}" for name, value in shown.items())))
-    reason = fields.get("reason")
     said = tell(sentence, _facts(row["type"], fields))
-    return f"{said} · {reason}" if reason and "{reason}" not in sentence else said
+    reason = fields.get("reason") if "actor" in fields else ""  # a person's; other reasons are codes or for logs
+    return f"{said} · {reason}" if reason else said
 
 
 def _sentence(kind: str, fields: Mapping[str, Any]) -> str:
@@ -171,6 +172,8 @@ def _facts(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     if "code" in fields:
         reasons = AT_LANES if kind.startswith("lane.") else AT_DOORS
         facts["why"] = reasons.get(fields["code"], fields["code"])
+    if kind == "vision.stopped.v1":
+        facts["why"] = ENDS.get(str(fields.get("why", "")).partition(":")[0], fields.get("why"))
     if "mode" in fields:
         facts["mode"] = (LANE_MODES if kind.startswith("lane.") else MODES).get(fields["mode"], fields["mode"])
     for name in ("person", "vehicle", "receiver"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.cli import words
 from gateway.cli.shell import Shell
 from gateway.control.status import LineWhy
 from gateway.errors import N_
-from gateway.locale import _, tell
+from gateway.locale import _, moment, tell
 
 EVERY = 0.5  # seconds between looks
 
@@ -40,7 +41,8 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.verb in (None, "show"):
         return _follow(shell) if arguments.follow else _show(shell)
     if arguments.verb == "set":
-        shell.confirm(N_("Set {line} {level}?"), line=arguments.line, level=arguments.level)
+        level = OUTPUT_LEVELS[arguments.level == "on"]
+        shell.confirm(N_("Set {line}: {wanted}?"), line=arguments.line, wanted=level)
         document = shell.client().command("io.set", {"line": arguments.line, "on": arguments.level == "on"})
     else:
         shell.confirm(N_("Energise {line} for {seconds} s?"), line=arguments.line, seconds=f"{arguments.seconds:g}")
@@ -70,11 +72,11 @@ def _follow(shell: Shell) -> int:
             before = now
             time.sleep(EVERY)  # the lines are looked at, not waited for: a technician's eye needs no more
     except KeyboardInterrupt:
-        return shell.done()
+        return shell.hung_up()
 
 
 def _changes(lines: list[dict[str, Any]]) -> str:
-    at = time.strftime("%H:%M:%S")
+    at = moment(datetime.now(UTC).isoformat(), "%H:%M:%S")
     return "\n".join(
         tell(N_("{at}  {line}: {level}"), {"at": at, "line": line["name"], "level": _level(line)}) for line in lines
     )

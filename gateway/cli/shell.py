@@ -207,6 +207,12 @@ class Shell:
         """`error` in the reader's language, one to three lines and more where it stands for several."""
         return render(error, self._)
 
+    def hung_up(self) -> int:
+        """The end of what goes on until Ctrl-C: the prompt comes on a line of its own."""
+        if sys.stderr.isatty():
+            self.note("")
+        return self.done()
+
     @staticmethod
     def done(well: bool = True) -> int:  # noqa: FBT001, FBT002  (an answer: `done(ok)`)
         """The exit code of an answer: 0 for yes, 1 for no."""

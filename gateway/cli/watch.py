@@ -36,7 +36,7 @@ def run(_arguments: argparse.Namespace, shell: Shell) -> int:
     try:
         _follow(status, shell)
     except KeyboardInterrupt:
-        pass
+        return shell.hung_up()
     return shell.done()
 
 
