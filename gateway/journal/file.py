@@ -1,15 +1,19 @@
-"""The open `journal.db`: one connection that writes and checkpoints, one that reads. No policy here.
+"""The open `journal.db`: one connection that writes, checkpoints and reads. No policy here.
 
-aiosqlite gives each connection a thread of its own; `close()` must be called, for those threads hold a
-process that forgets them. No transaction of the reader outlives one call, so it never holds back the log.
+It alone has the file (`tables.ALONE`): a log that several connections share has an index in a mapped file,
+and the kernel writes that file's pages back every 30 s, 8 KB for each lone event, measured on ext4. So
+whoever else wants to read asks the daemon, or reads what is in the file itself (`hold_still`).
+
+aiosqlite gives the connection a thread of its own; `close()` must be called, for that thread holds a
+process that forgets it. A transaction is one visit to that thread, so no reader sees half of one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +45,7 @@ class Group(NamedTuple):
     rows: Sequence[Stored] = ()
     used: Sequence[tuple[str, str, int]] = ()
     marks: Sequence[tuple[str, str, int, str]] = ()
+    bare: Sequence[tuple[int]] = ()  # places whose bodies go
 
 
 class _Writer(sqlite3.Connection):
@@ -58,6 +63,9 @@ class _Writer(sqlite3.Connection):
                 self.executemany(tables.INSERT_USED, group.used)
             if group.marks:
                 self.executemany(tables.INSERT_MARK, group.marks)
+            if group.bare:
+                self.executemany(tables.MAKE_BARE, group.bare)
+                self.executemany("DELETE FROM event WHERE place = ?", group.bare)
             super().commit()
             self.durable += 1
         super().commit()
@@ -66,12 +74,12 @@ class _Writer(sqlite3.Connection):
 class JournalFile:
     """Made by `open`. Every method raises sqlite3.Error when the disk fails."""
 
-    def __init__(
-        self, opened: Opened, writer: aiosqlite.Connection, reader: aiosqlite.Connection, inner: _Writer
-    ) -> None:
+    def __init__(self, opened: Opened, writer: aiosqlite.Connection, inner: _Writer) -> None:
         self.chain: Chain = opened.chain
         self.epochs: list[Epoch] = list(opened.epochs)
-        self._writer, self._reader, self._inner = writer, reader, inner
+        self._writer, self._inner = writer, inner
+        self._still = asyncio.Event()
+        self._still.set()
         self._frames = 0
         self._appended = 0  # bytes of rows since the last checkpoint
         self.bytes_written = 0
@@ -87,24 +95,16 @@ class JournalFile:
 
         writer = await aiosqlite.connect(path, timeout=2.0, isolation_level="IMMEDIATE", factory=factory)
         try:
-            for pragma in tables.WRITER_PRAGMAS:
+            writer.text_factory = tables.text
+            for pragma in (*tables.ALONE, *tables.WRITER_PRAGMAS):
                 await writer.execute_fetchall(pragma)
             await writer.execute(tables.SET_META, ("open", "1"))
             await writer.commit()
             await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")  # the flag lies in the file itself
-            reader = await aiosqlite.connect(tables.read_only(path), uri=True, timeout=2.0)
         except BaseException:
             await _close(writer)
             raise
-        try:
-            reader.text_factory = tables.text
-            for pragma in tables.READER_PRAGMAS:
-                await reader.execute_fetchall(pragma)
-        except BaseException:
-            await _close(reader)
-            await _close(writer)
-            raise
-        return cls(opened, writer, reader, made[0])
+        return cls(opened, writer, made[0])
 
     def number(self, epoch: str) -> int | None:
         """The number of an epoch of this file; None for one it does not know."""
@@ -130,12 +130,23 @@ class JournalFile:
 
     async def checkpoint(self, *, now: bool = False) -> bool:
         """Copy the log into the file once it has grown enough; whether it had."""
-        if not now and self._frames < CHECKPOINT_FRAMES:
+        if (not now and self._frames < CHECKPOINT_FRAMES) or not self._still.is_set():
             return False
         ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
         self.bytes_written += min(max(frames, 0), self._appended // tables.PAGE + 8) * tables.PAGE
         self._frames, self._appended = 0, 0
         return True
+
+    @asynccontextmanager
+    async def hold_still(self) -> AsyncIterator[None]:
+        """Everything of this moment is in the file itself, which then stays as it is; the log grows meanwhile."""
+        await self._still.wait()
+        self._still.clear()
+        try:
+            await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+            yield
+        finally:
+            self._still.set()
 
     async def holds(self, row: Stored) -> bool:
         """Whether exactly this row is in the file."""
@@ -155,7 +166,7 @@ class JournalFile:
             if epoch.number < start[0] or epoch.box != box or len(rows) >= limit:
                 continue
             low = place(epoch.number, start[1] + 1 if epoch.number == start[0] else 0)
-            found = await self._reader.execute_fetchall(
+            found = await self._writer.execute_fetchall(
                 tables.SELECT_ROWS, (low, place(epoch.number, _LAST), limit - len(rows))
             )
             for count, stored in enumerate(found, 1):
@@ -191,13 +202,7 @@ class JournalFile:
                 del found[count:]
                 break
         chosen = [(row[0],) for row in found]
-        try:
-            await self._writer.executemany(tables.MAKE_BARE, chosen)
-            await self._writer.executemany("DELETE FROM event WHERE place = ?", chosen)
-            await self._writer.commit()
-        except BaseException:
-            await self._roll_back()
-            raise
+        await self.commit([Group(bare=chosen)])
         self._count(min(total, STRIP_BYTES) + 2 * _ROW_OVERHEAD * len(chosen), pages=4)
         return [row[1] for row in found], int(found[-1][0])
 
@@ -218,7 +223,7 @@ class JournalFile:
         """Bytes of the file that hold something."""
         total = 0
         for sign, pragma in ((1, "page_count"), (-1, "freelist_count")):
-            ((pages,),) = await self._reader.execute_fetchall(f"PRAGMA {pragma}")
+            ((pages,),) = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
             total += sign * pages * tables.PAGE
         return total
 
@@ -228,9 +233,8 @@ class JournalFile:
         return int(pages) * tables.PAGE
 
     async def close(self) -> None:
-        """Close both connections, whatever state they are in; the file is marked as orderly left if it can be."""
+        """Close the connection, whatever state it is in; the file is marked as orderly left if it can be."""
         try:
-            await _close(self._reader)
             with suppress(sqlite3.Error, ValueError):
                 await self._writer.execute(tables.SET_META, ("open", "0"))
                 await self._writer.commit()

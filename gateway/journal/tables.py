@@ -106,7 +106,8 @@ WRITER_PRAGMAS: tuple[str, ...] = (
     "PRAGMA secure_delete = ON",  # a body that retention removed is gone, also from the free pages
     "PRAGMA cache_size = -1000",
 )
-READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -500")
+#: Of the daemon's connection, before any other: the log's index is then in its memory and not in a mapped file.
+ALONE = ("PRAGMA locking_mode = EXCLUSIVE",)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -126,6 +127,11 @@ def text(raw: bytes) -> str:
 def read_only(path: Path) -> str:
     """The address of a connection that neither writes nor checkpoints (needs `uri=True`)."""
     return f"file:{quote(str(path))}?mode=ro"
+
+
+def still(path: Path) -> str:
+    """The same, for a file that its owner holds still: neither locks nor the log are looked at."""
+    return read_only(path) + "&immutable=1"
 
 
 def wal(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """Checks a whole journal: every hash, every link, every number; says in words what is wrong and where.
 
 It reads a year's rows, which is no work for the daemon: there it runs as a process of its own
-(`python -m gateway.journal.verify FILE`), reading beside the writer. Bodies that retention removed and
+(`python -m gateway.journal.verify FILE`), while the daemon holds the file still. Bodies that retention removed and
 ranges that an epoch declared lost are no faults; they are counted.
 """
 
@@ -49,9 +49,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
 
 
-def verify_file(path: Path) -> Verification:
-    """Check the file at `path`. Raises sqlite3.Error when it cannot be read at all."""
-    with closing(sqlite3.connect(tables.read_only(path), uri=True, timeout=5.0)) as connection:
+def verify_file(path: Path, *, held: bool = False) -> Verification:
+    """Check the file at `path` (`held`: as its owner holds it still). Raises sqlite3.Error when it cannot be read."""
+    address = tables.still(path) if held else tables.read_only(path)
+    with closing(sqlite3.connect(address, uri=True, timeout=5.0)) as connection:
         connection.text_factory = tables.text
         checker = _Checker(connection)
         try:
@@ -62,7 +63,7 @@ def verify_file(path: Path) -> Verification:
 
 
 async def verify_apart(path: Path) -> Verification:
-    """`verify_file` in a process of low priority. Raises JournalDown when it gives no answer."""
+    """`verify_file` of a file that is held still, in a process of low priority. Raises JournalDown for no answer."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -169,7 +170,7 @@ def _covered(first: int, last: int, holes: list[tuple[int, int]]) -> bool:
 def main() -> int:
     os.nice(10)
     try:
-        result = verify_file(Path(sys.argv[1]))
+        result = verify_file(Path(sys.argv[1]), held=True)
     except sqlite3.Error as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -91,6 +91,16 @@ class Writer:
         self.wake()
         return done
 
+    def ride(self, name: str, position: Position) -> None:
+        """Have a mark written with whatever is written next, and at the stop; it wakes nobody."""
+        _older, waiters = self._marks.get(name, (position, []))
+        self._marks[name] = (position, waiters)
+
+    async def settle_marks(self) -> None:
+        """Write the marks that still wait for company."""
+        for done in [self.put_mark(name, position) for name, (position, _waiters) in [*self._marks.items()]]:
+            await done
+
     def suspect(self, what: str) -> None:
         """The file was found damaged: set it aside with the next group."""
         self._suspect = what

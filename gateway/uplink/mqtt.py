@@ -39,7 +39,7 @@ from gateway.uplink.packets import Connect, Will
 from gateway.uplink.places import Places
 from gateway.uplink.receipts import MAX_EPOCHS
 from gateway.uplink.resolve import Resolver
-from gateway.uplink.session import START, Due, Effect, Failed, Flow, Link, Opened, Pause, Phase, Resume
+from gateway.uplink.session import Due, Effect, Failed, Flow, Link, Opened, Pause, Phase, Resume
 from gateway.uplink.status import UplinkStatus
 from gateway.uplink.together import together
 
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 MARK_SENT = "mqtt.sent"
 MARK_RECEIVED = "mqtt.received"
-MARKS_EVERY = 1.0
+MARKS_EVERY = 60.0  # seconds; each time they cost the next group of events a page more
 ENROLLED_EVERY = 1.0  # seconds between looks whether a person has enrolled the box: she stands there and waits
 
 
@@ -60,7 +60,7 @@ class Journal(Protocol):
     async def read(self, after: Position | None, limit: int = 200) -> list[Row]: ...
     async def wait_beyond(self, position: Position | None) -> None: ...
     async def mark(self, name: str) -> Position | None: ...
-    async def set_mark(self, name: str, position: Position) -> None: ...
+    def note_marks(self, marks: dict[str, Position]) -> None: ...
     async def epochs(self) -> list[Epoch]: ...
 
 
@@ -309,20 +309,24 @@ class MqttUplink:
             )
 
     async def _keep_marks(self) -> None:
-        """Write moved marks, at most once a second: they may lag, never lead."""
-        flow, kept = self._conversation.flow, {MARK_SENT: START, MARK_RECEIVED: START}
-        while True:
-            await self._conversation.moved.wait()
-            self._conversation.moved.clear()
-            for name, place in ((MARK_SENT, flow.sent), (MARK_RECEIVED, flow.received)):
-                position = self._places.position(place)
-                if place > kept[name] and position is not None:
-                    try:
-                        await self._journal.set_mark(name, position)
-                        kept[name] = place
-                    except LoumenError as error:
-                        log.warning("the mark %s cannot be kept: %s", name, error)
-            await asyncio.sleep(self._timing.marks_every)
+        """Hand moved marks to the journal now and then, both together, and at the end: they may lag, never lead.
+
+        After a power cut what a lagging mark does not know is sent again, unless the receiver's next receipt
+        names it first.
+        """
+        try:
+            while True:
+                await self._conversation.moved.wait()
+                await asyncio.sleep(self._timing.marks_every)
+                self._note_marks()
+        finally:
+            self._note_marks()
+
+    def _note_marks(self) -> None:
+        self._conversation.moved.clear()
+        flow = self._conversation.flow
+        positions = {MARK_SENT: self._places.position(flow.sent), MARK_RECEIVED: self._places.position(flow.received)}
+        self._journal.note_marks({name: position for name, position in positions.items() if position is not None})
 
     # --- what a person may do
 

@@ -18,6 +18,7 @@ from gateway.config import schema
 from gateway.journal.event import Event, Importance
 from gateway.journal.rows import Position, Row
 from gateway.journal.store import Journal
+from gateway.journal.verify import Verification, verify_file
 
 BOX = "9f6b2c6e-0000-4000-8000-000000000001"
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -106,6 +107,12 @@ def power_cut(folder: Path, target: Path) -> Path:
         if (folder / name).exists():
             shutil.copyfile(folder / name, target / name)
     return target
+
+
+async def verified_beside(journal: Journal, folder: Path) -> Verification:
+    """`journal.verify()` without a process of its own: for tests that check hundreds of times."""
+    async with journal._file().hold_still():
+        return verify_file(folder / "journal.db", held=True)
 
 
 async def settled(journal: Journal) -> None:

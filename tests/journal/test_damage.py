@@ -34,6 +34,7 @@ from tests.journal.samples import (
     power_cut,
     running,
     settled,
+    verified_beside,
 )
 
 
@@ -99,7 +100,7 @@ def _open(folder: Path) -> tuple[list[Row], Position | None, bool, bool]:
             await settled(journal)
             assert journal.health().state == "ok"
             rows, mark = await everything(journal), await journal.mark("up")
-            verified, used = verify_file(folder / "journal.db"), journal.used("used once")
+            verified, used = await verified_beside(journal, folder), journal.used("used once")
         async with running(journal_at(folder, host="another machine")) as journal:
             assert await everything(journal) == rows  # the second opening finds nothing to mend
         return rows, mark, verified.ok, used

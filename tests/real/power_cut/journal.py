@@ -20,7 +20,7 @@ from gateway.journal import file, tables
 from gateway.journal.event import Event, Importance
 from gateway.journal.rows import Position, Row
 from gateway.journal.store import Journal
-from gateway.journal.verify import verify_file
+from tests.journal.samples import verified_beside
 
 BOX = "00000000-0000-4000-8000-000000000001"
 
@@ -53,7 +53,7 @@ class Writer:
         epochs = await self._journal.epochs()
         if len(epochs) != 1:
             return f"a new epoch began: {epochs}"
-        verification = verify_file(self._path)
+        verification = await verified_beside(self._journal, self._path.parent)
         if not verification.ok:
             return " / ".join(fault.render() for fault in verification.faults)
         rows = {(row.epoch, row.seq): row for row in await self._rows()}
