@@ -35,6 +35,12 @@ class Capture:
         self._capture = self._begin()
         self._taken = 0
         if not self._capture.isOpened():
+            if self._recorded:
+                raise CameraGone(
+                    N_("the video cannot be played: it is damaged, or of an unknown kind"),
+                    where=self._name,
+                    mend=N_("play it elsewhere; record it again, or name another file"),
+                )
             raise CameraGone(
                 N_("the camera could not be opened"),
                 where=self._name,

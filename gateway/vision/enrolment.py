@@ -34,6 +34,8 @@ TWICE = 0.02  # distance up to which they are one picture: a sensor's noise alon
 FILES = 50  # of one request
 ANOTHER = N_("this is not the person of the other pictures")
 UNDECIDED = N_("the pictures show different people, and none of them more often than the others")
+NO_PICTURE = N_("the camera gave no picture")
+NO_PICTURE_MEND = N_("look at its cable and power: 'loumen status' and 'loumen doctor camera' say how it is")
 SEEN = N_("the same picture is given twice")
 
 
@@ -45,8 +47,8 @@ class Look:
     embedded: Embedded | None = None
     refusal: Refusal | None = None
 
-    def refuse(self, why: str) -> None:
-        self.embedded, self.refusal = None, Refusal(name=self.name, why=why)
+    def refuse(self, why: str, mend: str = "") -> None:
+        self.embedded, self.refusal = None, Refusal(name=self.name, why=why, mend=mend)
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class Enroller:
         return found
 
     async def _from_camera(self, camera: str, frames: AsyncIterator[Frame]) -> Found:
-        found, why, last = Found(), N_("the camera gave no picture"), -math.inf
+        found, why, last = Found(), NO_PICTURE, -math.inf
         clock = asyncio.get_running_loop().time
         async for frame in frames:
             embedded, refusal = self.judge(frame, self._engine.find)
@@ -141,7 +143,7 @@ class Enroller:
         _keep_one_person(found)
         if not found.looks:
             found.looks.append(look := Look(camera))
-            look.refuse(why)
+            look.refuse(why, NO_PICTURE_MEND if why == NO_PICTURE else "")
         return found
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FACES = 4  # the largest of a frame that are embedded; the door is for the people before it, not for the street
 LINGER = 2.0  # seconds after the last movement or face until nobody is present
 REMIND = 5.0  # seconds between two signs of presence while it goes on
+WELL_AFTER = 3.0  # seconds of new frames after which a camera's problem is over
 AWAKE, IDLE = 0.1, 0.25  # seconds from one frame to the next
 log = logging.getLogger("loumen.vision")
 
@@ -60,6 +61,7 @@ class Health:
             self.failed(frozen(), now)
         else:
             self._seen = now
+            self._problem_until = min(self._problem_until, now + WELL_AFTER)
 
     def failed(self, problem: CameraGone, now: float, *, shown_for: float = 10.0) -> None:
         if str(problem) != str(self._problem):

@@ -99,7 +99,7 @@ def test_a_looped_video_begins_again(tmp_path: Path, opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "cannot be read"), (b"", "0 bytes"), (b"noise" * 999, "could not be opened")]
+    ("content", "says"), [(None, "cannot be read"), (b"", "0 bytes"), (b"noise" * 999, "cannot be played")]
 )
 def test_a_video_that_is_none_says_what_to_do(tmp_path: Path, opened: Opened, content: bytes | None, says: str) -> None:
     path = tmp_path / "v.mp4"
