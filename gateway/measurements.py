@@ -1,10 +1,11 @@
 """Measurements: registers, health, scores. Many, regular, each of little worth: never events.
 
-`add()` takes a value and returns; at most five minutes later it is in `measurements.db`, in its series and in
+`add()` takes a value and returns; at most ten minutes later it is in `measurements.db`, in its series and in
 its hour. A power cut may cost those minutes (synchronous=NORMAL); whoever reads is told everything. Single
 values are kept for a month, hours for three years. Rows lie in the order of time, not of series, so that what
-sixty series bring at once changes a few pages and not a page each (a week of 60 meters: 7 MB written a day
-instead of 36, and rising). A damaged file is set aside and a new one begun. The uplink has its own mark here,
+sixty series bring at once changes a few pages and not a page each. One connection has the file alone, as the
+journal's has (`journal/file.py` says what a shared log costs). What a day writes is measured by
+`benchmarks/disk_week.py`. A damaged file is set aside and a new one begun. The uplink has its own mark here,
 over `Sample.place`.
 """
 
@@ -19,7 +20,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import aiosqlite
 import msgspec
@@ -28,7 +28,7 @@ from gateway.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS, FLUSH_AT = 300.0, 1000  # each flush writes pages of every series it touches: the disk has a budget
+FLUSH_SECONDS, FLUSH_AT = 600.0, 2000  # each flush writes pages of every series it touches: the disk has a budget
 LIMIT = 5_000  # waiting values; the oldest gives way
 KEEP_SAMPLES, KEEP_HOURS = 30 * 86_400_000, 3 * 366 * 86_400_000  # milliseconds
 HOUR = 3_600_000
@@ -94,8 +94,7 @@ class Measurements:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
         self._waiting: deque[tuple[str, int, float]] = deque(maxlen=LIMIT)
-        self._writer: aiosqlite.Connection | None = None
-        self._reader: aiosqlite.Connection | None = None
+        self._connection: aiosqlite.Connection | None = None
         self._turn = asyncio.Lock()
         self._plenty, self._stopping = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -219,32 +218,26 @@ class Measurements:
             raise
 
     async def _opened(self) -> aiosqlite.Connection:
-        if self._writer is None:
+        if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            writer = await aiosqlite.connect(self._path, timeout=2.0)
-            self._writer = writer
+            writer = self._connection = await aiosqlite.connect(self._path, timeout=2.0)
+            await writer.execute_fetchall("PRAGMA locking_mode = EXCLUSIVE")
             await writer.execute_fetchall("PRAGMA journal_mode = WAL")
             await writer.execute_fetchall("PRAGMA synchronous = NORMAL")
             await writer.execute_fetchall("PRAGMA cache_size = -500")
             await writer.executescript(_TABLES)
             self._path.chmod(0o600)
-            address = f"file:{quote(str(self._path))}?mode=ro"
-            self._reader = await aiosqlite.connect(address, uri=True, timeout=2.0)
-            await self._reader.execute_fetchall("PRAGMA query_only = ON")
-        return self._writer
+        return self._connection
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[Any]:
         async with self._turn:
-            await self._opened()
-            assert self._reader is not None
-            return list(await self._reader.execute_fetchall(sql, arguments))
+            return list(await (await self._opened()).execute_fetchall(sql, arguments))
 
     async def _let_go(self) -> None:
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                with suppress(sqlite3.Error, ValueError):
-                    await connection.close()
-        self._reader = self._writer = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error, ValueError):
+                await connection.close()
 
 
 def _set_aside(path: Path) -> None:

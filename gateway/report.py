@@ -122,9 +122,11 @@ class Reporter:
             usage = shutil.disk_usage(self._daemon.state)
         except OSError:
             return s.DiskStatus()
-        written = self._services.journal.health().bytes_written_today / MEGABYTE
+        written = self._services.written.today()
         return s.DiskStatus(
-            free_mb=usage.free // MEGABYTE, total_mb=usage.total // MEGABYTE, written_today_mb=round(written, 1)
+            free_mb=usage.free // MEGABYTE,
+            total_mb=usage.total // MEGABYTE,
+            written_today_mb=None if written is None else round(written / MEGABYTE, 1),
         )
 
     # --- what a person should know

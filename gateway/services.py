@@ -39,6 +39,7 @@ from gateway.uplink.messages import Reply, ReplyError
 from gateway.uplink.mqtt import MARK_RECEIVED, MARK_SENT, MqttUplink
 from gateway.vision.client import VisionClient
 from gateway.vision.protocol import Candidates
+from gateway.written import Written
 
 if TYPE_CHECKING:
     from gateway.daemon import Daemon
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("loumen")
 
 RETAIN_EVERY = 3600.0  # seconds between looks at what the journal may let go
+FORGET_EVERY = 6 * 3600.0  # at what is too old of the measurements: rows that go together cost fewer pages
 HEALTH_EVERY = 300.0  # seconds between the box's own measurements
 METERS_WAIT = 60.0  # seconds for the journal to open before meters go on without what it knows
 UPLINK_END = 1.0  # seconds an uplink may take to say goodbye
@@ -65,6 +67,7 @@ class Services:
         self._journal_open, self._directory_open = asyncio.Event(), asyncio.Event()
         self.box = self._identity(daemon.state, config.box.name)
         self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
+        self.written = Written(clock)
         self.measurements = Measurements(daemon.state / "measurements.db", clock)
         self.trust = TrustWatcher(
             clock, self.journal.note, lambda: self.journal.last_trusted, chip_declared=config.box.clock_chip
@@ -263,13 +266,17 @@ class Services:
 
     async def _measurements(self) -> None:
         await self.measurements.start()
+        forgotten = float("-inf")
         while True:
             vision = self.vision.status()
             self.measurements.add("daemon.resident_kb", resident_kb())
             if vision.resident_kb:
                 self.measurements.add("vision.resident_kb", vision.resident_kb)
+            self.written.today()
             await asyncio.sleep(HEALTH_EVERY)
-            await self.measurements.retain()
+            if (now := self._daemon.clock.now().mono) - forgotten >= FORGET_EVERY:
+                forgotten = now
+                await self.measurements.retain()
 
     async def _directory(self) -> None:
         await self.directory.start()
