@@ -73,10 +73,12 @@ class Parser(argparse.ArgumentParser):
         if self._mixing or any(action.nargs in fixed for action in self._actions if not action.option_strings):
             return super().parse_known_args(args, namespace)
         self._mixing = True  # parse_known_intermixed_args calls this very method for options, then for the rest
+        before = self.usage
+        self.usage = before or self.format_usage().removeprefix(_("usage: "))  # it cuts seven signs, as of English
         try:
             return super().parse_known_intermixed_args(args, namespace)
         finally:
-            self._mixing = False
+            self._mixing, self.usage = False, before
 
     def error(self, message: str) -> NoReturn:
         raise WrongUsage(

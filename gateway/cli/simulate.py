@@ -72,15 +72,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("lane", help=N_("the lane's name in the configuration"))
     parser.add_argument(
-        "step", nargs="*", metavar="STEP", help=N_("what happens: {words}").replace("{words}", ", ".join(WORDS))
+        "step", nargs="*", metavar="STEP", help=tell(N_("what happens: {words}"), {"words": ", ".join(WORDS)})
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--story",
         default="",
         metavar="FILE",
-        help=N_("a file with a step a line ('-': as you type them), or a known story: {stories}").replace(
-            "{stories}", ", ".join(STORIES)
+        help=tell(
+            N_("a file with a step a line ('-': as you type them), or a known story: {stories}"),
+            {"stories": ", ".join(STORIES)},
         ),
     )
     which.add_argument(

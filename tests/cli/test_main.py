@@ -104,6 +104,11 @@ def test_global_options_stand_anywhere(tmp_path: Path, position: str) -> None:
     assert (told["code"], told["where"]) == ("unreachable", str(tmp_path / "none.sock"))
 
 
+@pytest.mark.parametrize(("lang", "usage"), [("zh", "用法：loumen plate add ["), ("en", "usage: loumen plate add [")])
+def test_the_help_of_a_verb_names_the_whole_command(tmp_path: Path, lang: str, usage: str) -> None:
+    assert loumen("plate", "add", "--help", "--lang", lang, home=tmp_path).stdout.startswith(usage)
+
+
 def test_no_daemon_in_both_languages(tmp_path: Path) -> None:
     words = ("status", "--socket", str(tmp_path / "none.sock"))
     assert loumen(*words, home=tmp_path).stderr.startswith("the daemon is not reachable: the socket does not exist")
