@@ -8,7 +8,8 @@ garbage loses its connection, and nobody else notices.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -57,7 +58,7 @@ class Answer:
     """What it gets: a whole body, or pieces as they come."""
 
     status: int
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes, None]
     content_type: str = JSON
 
 
@@ -213,8 +214,9 @@ class Connection:
             return
         head += [("Transfer-Encoding", "chunked"), ("Connection", "close")]
         await self._write(self._http.send(h11.Response(status_code=answer.status, headers=head)))
-        async for piece in answer.body:
-            await self._write(self._http.send(h11.Data(data=piece)))
+        async with aclosing(answer.body) as pieces:  # who leaves in the middle leaves no stream, and no rows, behind
+            async for piece in pieces:
+                await self._write(self._http.send(h11.Data(data=piece)))
         await self._write(self._http.send(h11.EndOfMessage()))
 
     async def _write(self, *pieces: bytes | None) -> None:

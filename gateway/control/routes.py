@@ -17,7 +17,7 @@ import contextlib
 import inspect
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -120,7 +120,9 @@ class Routes:
         last = f"{rows[-1].epoch}/{rows[-1].seq}" if rows else _text(after)
         return Answer(200, encode({"events": [row.document(journal.box) for row in rows], "next": last}) + b"\n")
 
-    async def _follow(self, journal: JournalReader, after: Position | None, request: Request) -> AsyncIterator[bytes]:
+    async def _follow(
+        self, journal: JournalReader, after: Position | None, request: Request
+    ) -> AsyncGenerator[bytes, None]:
         self._followers += 1
         left = asyncio.ensure_future(request.left())
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ class Journal:
         self.rows = [row(seq) for seq in range(1, count + 1)]
         self.waiting = 0
         self.reads, self.down = 0, False
+        self.takes = 0.0  # seconds a read takes, as on a disk
         self.awake: Callable[[], object] = lambda: None
 
     @property
@@ -37,6 +39,8 @@ class Journal:
 
     async def read(self, after: Position | None, limit: int = 200) -> list[Row]:
         self.reads += 1
+        if self.takes:
+            await asyncio.sleep(self.takes)
         if self.down:
             raise JournalDown("the disk is gone")
         begin = 0 if after is None else after.seq
@@ -163,6 +167,22 @@ def test_too_many_followers(path: Path) -> None:
         for one in open_ones:
             one.close()
         wait_for(lambda: follows(path))
+
+
+def test_who_breaks_off_in_the_middle_frees_its_place_at_once(path: Path) -> None:
+    """Not when the garbage collector comes: until then it would keep its rows, and its place among the sixteen."""
+    gc.disable()
+    try:
+        with journal_at(path, 1_500) as journal:
+            journal.takes = 0.001
+            for _ in range(40):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
+                    wire.connect(str(path))
+                    wire.sendall(b"GET /v1/event?follow=1 HTTP/1.1\r\nHost: b\r\n\r\n")
+                    assert wire.recv(12) == b"HTTP/1.1 200"
+                wait_for(lambda: follows(path))
+    finally:
+        gc.enable()
 
 
 def test_the_server_ends_with_followers(path: Path) -> None:
