@@ -199,10 +199,14 @@ class RegisterStore:
             self._connection.close()
             self._connection = None
 
-    def _write(self, put: Collection[Vehicle], gone: Iterable[str]) -> None:
+    def _write(self, put: Collection[Vehicle], gone: Collection[str]) -> None:
         if self._connection is None:
             raise sqlite3.OperationalError("the disk cannot be written")
         _put(self._connection, put, gone)
+        if gone:  # a plate is somebody's: what was removed stands in no page any more, in no log, in no damaged file
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            for damaged in self._path.parent.glob(f"{FILE}.damaged*"):
+                damaged.unlink(missing_ok=True)
 
     def _write_copy(self) -> None:
         if self._connection is None:

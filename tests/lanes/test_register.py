@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -355,7 +355,9 @@ def test_who_is_forgotten_takes_her_plates_along_for_ever(tmp_path: Path) -> Non
     async def scenario(store: RegisterStore, plates: Plates, notes: list[Event]) -> None:
         hers = await plates.add(c.AddPlate(plate=ONE, person="林晓"), CLERK)
         await plates.add(c.AddPlate(plate=TWO), CLERK)
+        assert any(ONE.encode() in path.read_bytes() for path in tmp_path.iterdir())
         await plates.forget(["a" * 32, "b" * 32], CLERK)
+        assert [path.name for path in tmp_path.iterdir() if ONE.encode() in path.read_bytes()] == []
         assert {known.plate for known in store.register} == {TWO}
         assert notes[-1] == VehicleRemoved(vehicle=hers.id, actor=CLERK.id, command_id=CLERK.command_id)
 
@@ -365,6 +367,10 @@ def test_who_is_forgotten_takes_her_plates_along_for_ever(tmp_path: Path) -> Non
     with_register(tmp_path, scenario)
     garbage(tmp_path / FILE)
     with_register(tmp_path, afterwards)
+    assert (tmp_path / f"{FILE}.damaged").exists()
+    (tmp_path / f"{FILE}.damaged").write_bytes(ONE.encode())
+    with_register(tmp_path, scenario)
+    assert not (tmp_path / f"{FILE}.damaged").exists()
     assert ONE.encode() not in (tmp_path / COPY).read_bytes()
 
 
@@ -403,7 +409,7 @@ def test_who_keeps_her_rights_passes_while_a_list_is_written(tmp_path: Path) -> 
         await plates.import_(c.ImportPlates(content=listed), CLERK)
         slow, may_write, begun, loop = store._write, threading.Event(), asyncio.Event(), asyncio.get_running_loop()
 
-        def write(put: Collection[Vehicle], gone: Iterable[str]) -> None:
+        def write(put: Collection[Vehicle], gone: Collection[str]) -> None:
             loop.call_soon_threadsafe(begun.set)
             assert may_write.wait(20)
             slow(put, gone)
