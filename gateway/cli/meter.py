@@ -49,6 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("list", help=N_("all meters and buses"))
     read = verbs.add_parser("read", help=N_("ask a meter now, for everything it knows"))
     read.add_argument("meter", help=N_("the meter's name in the configuration"))
+    read.add_argument("--raw", action="store_true", help=N_("also the bare registers, to compare with a manual"))
     scan = verbs.add_parser("scan", help=N_("which adapters are plugged in; with a bus, who answers on it"))
     scan.add_argument("bus", nargs="?", default="", help=N_("the bus's name in the configuration"))
     scan.add_argument("--first", type=int, default=1, metavar="UNIT", help=N_("the first unit to ask (1)"))
@@ -129,6 +130,9 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
             shell.say(f"  {meter_profile.quantity(name)}: {value:g} {document['units'].get(name, '')}".rstrip())
         for flag in document["flags"]:
             shell.say(f"  {_(FLAGS.get(flag, flag))}")
+        if arguments.raw:
+            for address, word in document["registers"].items():
+                shell.say(f"  {address:>5}  0x{int(address):04X}  {word:04X}  {word}")
         if document["step"] > LITRE:
             facts = {"litres": f"{document['step']:.1f}"}
             shell.say(f"  {tell(N_('its register counts in steps of {litres} L: smaller leaks are not seen'), facts)}")

@@ -24,7 +24,7 @@ NOUNS: dict[str, Noun] = {
     "person": Noun("gateway.cli.person", N_("residents: add, list, show, forget, export, import")),
     "face": Noun("gateway.cli.face", N_("faces: enrol, list, remove, try")),
     "plate": Noun("gateway.cli.plate", N_("number plates: add, list, import, remove, read")),
-    "meter": Noun("gateway.cli.meter", N_("water meters: list, read, scan, history, profile")),
+    "meter": Noun("gateway.cli.meter", N_("water meters: scan, list, read, history, chart, profile")),
     "event": Noun("gateway.cli.event", N_("the journal: list, follow, verify")),
     "sync": Noun("gateway.cli.sync", N_("the uplink: status, pause, resume, resend")),
     "config": Noun("gateway.cli.config", N_("the configuration file: new, check, show, apply")),

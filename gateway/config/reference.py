@@ -6,7 +6,7 @@ A test asserts that the committed page is fresh and that every key has its text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import starmap
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -223,7 +223,7 @@ def _lines() -> str:
     return _rendered("a line: output, contact, exit_button, fire, an indicator", texts)
 
 
-def rows(kind: type[msgspec.Struct]) -> Iterator[Row]:
+def rows(kind: type[msgspec.Struct], texts: Mapping[str, str] = TEXTS) -> Iterator[Row]:
     """A row for each field of `kind`."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
@@ -232,7 +232,7 @@ def rows(kind: type[msgspec.Struct]) -> Iterator[Row]:
             key=field.encode_name,
             allowed=_allowed(field.type),
             default=_default(field),
-            text=TEXTS.get(f"{kind.__name__}.{field.name}", ""),
+            text=texts.get(f"{kind.__name__}.{field.name}", ""),
             restart=ON_APPLY,
         )
 

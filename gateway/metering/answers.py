@@ -49,7 +49,7 @@ class Meters:
         profile = self._profile(command.meter)
         watch = self._metering.watches[command.meter]
         line = self._metering.lines[watch.who.bus]
-        look, seconds = await line.look(command.meter, everything=True, within=PATIENCE)
+        look, seconds, registers = await line.look(command.meter, everything=True, within=PATIENCE)
         at = self._metering.at()
         _, verdict = self._metering.watches[command.meter].belief.judge(look, at)
         return c.ReadingView(
@@ -64,6 +64,7 @@ class Meters:
             flags=tuple(sorted(look.flags)),
             step=look.step / 1000,
             seconds=round(seconds, 3),
+            registers={str(address): word for address, word in sorted(registers.items())},
             answers_within=profile.answers_within,
             note=profile.note,
             note_zh=profile.note_zh,

@@ -96,6 +96,7 @@ class ReadingView(msgspec.Struct, frozen=True, kw_only=True):
     step: float = 0.001  # litres
     seconds: float = 0.0  # until its slowest answer was there
     answers_within: float = 0.0  # what the polls allow it
+    registers: dict[str, int] = msgspec.field(default_factory=dict)  # address on the wire -> content
     note: str = ""
     note_zh: str = ""
 

@@ -37,10 +37,11 @@ class Asked:
 
 
 class Look(NamedTuple):
-    """What a meter says, and after how many seconds its slowest answer was there."""
+    """What a meter says, after how many seconds its slowest answer was there, and the bare registers."""
 
     says: Decoded
     seconds: float
+    registers: Mapping[int, int]
 
 
 class Line:
@@ -104,14 +105,15 @@ class Line:
         if probe is not None and meter not in self._proved:
             words, slowest = await self._exchange(asked.unit, probe, within)
             if not proves(asked.profile, _placed(probe, words)):
-                return Look(Decoded(None, code="ffff" if is_absent(words) else "wrong_model"), slowest)
+                code = "ffff" if is_absent(words) else "wrong_model"
+                return Look(Decoded(None, code=code), slowest, _placed(probe, words))
             self._proved.add(meter)
         found: dict[int, int] = {}
         for span in spans(asked.profile, everything=True) if everything else self._spans[meter]:
             words, seconds = await self._exchange(asked.unit, span, within)
             found |= _placed(span, words)
             slowest = max(slowest, seconds)
-        return Look(decode(asked.profile, found), slowest)
+        return Look(decode(asked.profile, found), slowest, found)
 
     async def ask(self, unit: int, span: Span, within: float) -> tuple[int, ...]:
         """One request, in its turn. Raises NoAnswer, BadAnswer, UnitRefused, BusGone."""

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cli import reference as commands
 from gateway.config import reference, schema
+from gateway.metering import reference as profile
 
 
 def test_the_page_of_keys_is_fresh() -> None:
@@ -39,6 +40,12 @@ def test_no_text_without_its_key() -> None:
 
 def test_the_page_of_commands_is_fresh() -> None:
     assert commands.PAGE.read_text("utf-8") == commands.page(), "run: python -m gateway.cli.reference"
+
+
+def test_the_page_of_a_profile_s_keys_is_fresh() -> None:
+    assert profile.PAGE.read_text("utf-8") == profile.page(), "run: python -m gateway.metering.reference"
+    kinds = [kind for _title, kind in profile.TABLES]
+    assert set(profile.TEXTS) == {f"{kind.__name__}.{name}" for kind in kinds for name in kind.__struct_fields__}
 
 
 @pytest.mark.parametrize("word", ["loumen door open", "Idempotency-Key", "| 3 | the daemon is not reachable |"])

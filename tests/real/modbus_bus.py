@@ -41,6 +41,7 @@ class ModbusBus:
 
     def __init__(self, program: Path, folder: Path, baud: int = 0, port: str = "ttyUSB0") -> None:
         self._program, self._folder, self._baud = program, folder, baud
+        self._answers = folder / "answers"
         self.port = folder / port
         self._wire: subprocess.Popen[bytes] | None = None
         self._peer: subprocess.Popen[str] | None = None
@@ -59,6 +60,12 @@ class ModbusBus:
         self._meters.append(line)
         self._tell(line)
 
+    @property
+    def answers(self) -> int:
+        """How often a meter has answered since it was plugged in."""
+        text = self._answers.read_text() if self._answers.exists() else ""
+        return int(text) if text.strip() else 0
+
     def plug(self, port: str = "") -> None:
         """The adapter is plugged in, perhaps under another name."""
         if port:
@@ -71,7 +78,7 @@ class ModbusBus:
             assert time.monotonic() < until, "no pseudo-terminals"
             time.sleep(0.01)  # socat says nothing when they are there
         self._peer = subprocess.Popen(
-            [str(self._program), str(far), str(self._baud), "-"],
+            [str(self._program), str(far), str(self._baud), str(self._answers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
