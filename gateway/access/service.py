@@ -130,7 +130,7 @@ class DoorService:
 
     def presence(self, seen: Presence) -> None:
         """Somebody is, or is no longer, before this door's camera."""
-        if seen.present and not self.refusing:
+        if seen.looking and not self.refusing and self.config.face != "off":
             self.outputs.show("wait")
         if self.config.light is None:
             return

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FACES = 4  # the largest of a frame that are embedded; the door is for the people before it, not for the street
 LINGER = 2.0  # seconds after the last movement or face until nobody is present
 REMIND = 5.0  # seconds between two signs of presence while it goes on
+REMIND_LOOKING = 1.0  # the same while a face is looked at
+NEAR_ENOUGH = 40.0  # pixels a face is wide from which on somebody comes to the door: further away are passers-by
 WELL_AFTER = 3.0  # seconds of new frames after which a camera's problem is over
 AWAKE, IDLE = 0.1, 0.25  # seconds from one frame to the next
 log = logging.getLogger("loumen.vision")
@@ -120,6 +122,7 @@ class Observer:
         self.watch = Watch()
         self._tracker = Tracker(numbers, pool=pool)
         self._present, self._somebody, self._told = False, -math.inf, -math.inf
+        self._looking = self._looking_told = False
 
     def see(self, frame: Frame, now: float) -> None:
         """Look at the next frame."""
@@ -139,7 +142,8 @@ class Observer:
         return AWAKE if now < self.watch.awake_until else IDLE
 
     def _follow(self, frame: Frame, faces: Sequence[Face], now: float) -> None:
-        for face, track in zip(faces, self._tracker.see([face.box for face in faces], now), strict=True):
+        tracks = self._tracker.see([face.box for face in faces], now)
+        for face, track in zip(faces, tracks, strict=True):
             if not self._tracker.wants(track, now):
                 continue
             embedded = self._engine.embed(frame, face)
@@ -148,6 +152,7 @@ class Observer:
             pooled = self._tracker.add(track, embedded.vector, embedded.quality.score, now)
             if self._tracker.ready(pooled, now):
                 self._tell_candidates(pooled, now)
+        self._looking = any(track.told == -math.inf and track.box[2] >= NEAR_ENOUGH for track in tracks)
 
     def _tell_candidates(self, track: Track, now: float) -> None:
         mean, quality = track.mean(), min(1.0, max(0.0, track.lowest_quality()))
@@ -173,11 +178,13 @@ class Observer:
             )
 
     def _tell_presence(self, brightness: float, now: float) -> None:
-        present = now - self._somebody <= LINGER
-        if present == self._present and (not present or now - self._told < REMIND):
+        present, looking = now - self._somebody <= LINGER, self._looking
+        again = REMIND_LOOKING if looking else REMIND
+        if (present, looking) == (self._present, self._looking_told) and (not present or now - self._told < again):
             return
-        self._present, self._told = present, now
-        self._put(Presence(camera=self._camera, present=present, brightness=min(1.0, brightness), at=now))
+        self._present, self._looking_told, self._told = present, looking, now
+        brightness = min(1.0, brightness)
+        self._put(Presence(camera=self._camera, present=present, looking=looking, brightness=brightness, at=now))
 
 
 class Galleries(dict[str, Compared]):

@@ -113,10 +113,14 @@ class PlateRead(Message, frozen=True, kw_only=True, tag="plate_read"):
 
 
 class Presence(Message, frozen=True, kw_only=True, tag="presence"):
-    """Somebody is (or is no longer) before the camera; how bright the picture is (0..1)."""
+    """Somebody is (or is no longer) before the camera; how bright the picture is (0..1).
+
+    `looking`: a face is near enough and was not answered yet. It ends with the first candidates.
+    """
 
     camera: Name
     present: bool
+    looking: bool = False
     brightness: Share
     at: float
 

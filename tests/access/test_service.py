@@ -31,7 +31,7 @@ from gateway.lines import Lines
 from gateway.vision.protocol import Candidate, Candidates, Presence
 from tests.virtual_time import run
 
-LOCK, CONTACT, EXIT, FIRE, DENIED, LIGHT = 1, 2, 3, 4, 5, 6
+LOCK, CONTACT, EXIT, FIRE, DENIED, LIGHT, WAIT = 1, 2, 3, 4, 5, 6, 7
 CLERK = Actor("uid:1000", Role.CLERK, "cli", command_id="c1")
 
 
@@ -42,7 +42,9 @@ def config(**changes: object) -> schema.Door:
         "contact": schema.SimulatedInput(line=CONTACT),
         "exit_button": schema.SimulatedInput(line=EXIT),
         "fire": schema.SimulatedInput(line=FIRE),
-        "indicators": schema.Indicators(denied=schema.SimulatedOutput(line=DENIED)),
+        "indicators": schema.Indicators(
+            denied=schema.SimulatedOutput(line=DENIED), wait=schema.SimulatedOutput(line=WAIT)
+        ),
         "light": schema.Light(output=schema.SimulatedOutput(line=LIGHT), linger=20, below_brightness=0.3),
         "camera": "front",
     }
@@ -242,6 +244,25 @@ def test_a_line_that_is_missing_at_the_start_takes_no_other_with_it() -> None:
             r.building.line(EXIT).press()
             await asyncio.sleep(0.1)
             assert r.energised()
+
+    run(scenario())
+
+
+def test_wait_is_shown_while_a_face_is_looked_at_and_not_for_who_passes_by() -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            wait = r.building.line(WAIT)
+            r.door.presence(Presence(camera="front", present=True, brightness=0.5, at=0))
+            await asyncio.sleep(0.1)
+            assert not wait.level
+            r.door.presence(Presence(camera="front", present=True, looking=True, brightness=0.5, at=0))
+            await asyncio.sleep(1)
+            assert wait.level
+            r.door.presence(Presence(camera="front", present=True, looking=True, brightness=0.5, at=1))
+            await asyncio.sleep(1)
+            assert wait.level
+            await asyncio.sleep(1)
+            assert not wait.level
 
     run(scenario())
 

@@ -70,7 +70,9 @@ FROM_WORKER: st.SearchStrategy[Message] = st.one_of(
         votes=WHOLE,
         at=NUMBER,
     ),
-    st.builds(protocol.Presence, camera=NAME, present=st.booleans(), brightness=SHARE, at=NUMBER),
+    st.builds(
+        protocol.Presence, camera=NAME, present=st.booleans(), looking=st.booleans(), brightness=SHARE, at=NUMBER
+    ),
     st.builds(
         protocol.Enrolled,
         request=WHOLE,

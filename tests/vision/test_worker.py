@@ -120,6 +120,28 @@ def test_who_stands_there_is_told_after_three_frames_and_then_each_second(tmp_pa
     assert watched.engine.embedded <= 6  # a pool, then one more a second
 
 
+def test_a_face_is_looked_at_until_it_is_answered_and_one_far_away_is_not(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, [("p-red", template_of(RED))])
+    watched.show(scene(), 1)
+    watched.show(scene((RED, 200, 150)), 3)
+    looking = [message.looking for message in watched.told if isinstance(message, Presence)]
+    assert looking == [True, False]  # the face, and its answer
+    kinds = [type(message) for message in watched.told]
+    assert kinds[:3] == [Presence, Candidates, Presence]
+    far = Watched(tmp_path, [("p-red", template_of(RED))])
+    far.show(scene((RED, 200, 150), side=30), 3)
+    assert not any(message.looking for message in far.told if isinstance(message, Presence))
+
+
+def test_a_face_that_cannot_be_made_out_is_looked_at_for_as_long_as_it_stays(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, [("p-red", template_of(RED))])
+    watched.show(scene((RED, 200, 150), side=50), 3.5)  # the double calls it blurred
+    looking = [message.looking for message in watched.told if isinstance(message, Presence)]
+    assert looking == [True] * 4  # once a second
+    watched.show(scene(), 0.2)
+    assert [message.looking for message in watched.told if isinstance(message, Presence)][-1] is False
+
+
 def test_an_empty_gallery_tells_nobody_and_no_gallery_tells_nothing(tmp_path: Path) -> None:
     empty, none = Watched(tmp_path, []), Watched(tmp_path)
     for watched in (empty, none):
@@ -134,7 +156,7 @@ def test_a_blurred_face_is_not_compared(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(watched.engine, "embed", lambda _frame, _face: bad)
     watched.show(scene((RED, 200, 150)), 3)
     assert watched.candidates() == []
-    assert watched.presence() == [True]
+    assert set(watched.presence()) == {True}
 
 
 def test_presence_begins_goes_on_and_ends(tmp_path: Path) -> None:
@@ -143,7 +165,7 @@ def test_presence_begins_goes_on_and_ends(tmp_path: Path) -> None:
     assert watched.presence() == []
     watched.show(scene((RED, 200, 150)), 7)
     watched.show(scene(), 6)
-    assert watched.presence() == [True, True, False]
+    assert watched.presence() == [True, True, True, False]  # a face, its answer, a reminder, nobody
 
 
 def test_an_empty_hall_costs_one_detection_a_second(tmp_path: Path) -> None:
