@@ -251,18 +251,17 @@ def test_a_line_that_is_missing_at_the_start_takes_no_other_with_it() -> None:
 def test_wait_is_shown_while_a_face_is_looked_at_and_not_for_who_passes_by() -> None:
     async def scenario() -> None:
         async with rig() as r:
-            wait = r.building.line(WAIT)
             r.door.presence(Presence(camera="front", present=True, brightness=0.5, at=0))
             await asyncio.sleep(0.1)
-            assert not wait.level
+            assert not r.building.line(WAIT).level
             r.door.presence(Presence(camera="front", present=True, looking=True, brightness=0.5, at=0))
             await asyncio.sleep(1)
-            assert wait.level
+            assert r.building.line(WAIT).level
             r.door.presence(Presence(camera="front", present=True, looking=True, brightness=0.5, at=1))
             await asyncio.sleep(1)
-            assert wait.level
+            assert r.building.line(WAIT).level
             await asyncio.sleep(1)
-            assert not wait.level
+            assert not r.building.line(WAIT).level
 
     run(scenario())
 
