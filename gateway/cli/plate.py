@@ -134,12 +134,14 @@ def _day(moment: str | None, *, end: bool = False) -> str:
 
 
 def _names(shell: Shell) -> dict[str, str]:
-    """Everybody's name, by id: the register knows ids only."""
+    """Everybody's name and home, by id: the register knows ids only."""
     names: dict[str, str] = {}
     after = 0
     while True:
         page = shell.client().command("person.list", {"after": after})
-        names |= {one["id"]: one["name"] or _(N_("(key lost)")) for one in page["people"]}
+        for one in page["people"]:
+            name = one["name"] or _(N_("(key lost)"))
+            names[one["id"]] = f"{name} · {one['home']}" if one["home"] else name
         after = page["next"]
         if not after:
             return names

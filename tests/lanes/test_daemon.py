@@ -131,7 +131,7 @@ def test_who_moves_out_loses_the_lane() -> None:
         stage.ask("plate", "add", "粤B·12346", "--person", "Ben")
         stage.ask("plate", "add", "粤B·12347")
         told = stage.loumen("plate", "list").out
-        assert "Anna" in told
+        assert "Anna · 1-101" in told
         assert "2099-12-31" in told
         assert stage.ask("person", "show", "Anna")["plates"] == ["粤B12345"]
         assert stage.loumen("plate", "add", "粤B·12348", "--person", "Nobody", ok=False).code == 1

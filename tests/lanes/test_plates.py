@@ -39,7 +39,19 @@ EMBASSY = st.builds(
     st.text(plates.DIGITS, min_size=6, max_size=6),
     st.booleans(),
 )
-PLATES = st.one_of(ORDINARY, TAILED, SMALL, LARGE, EMBASSY)
+RESCUE = st.builds(
+    "{}{}{}应急".format,
+    st.sampled_from(plates.PROVINCES),
+    st.sampled_from(plates.RESCUERS),
+    st.text(plates.DIGITS, min_size=4, max_size=4),
+)
+ARMED_POLICE = st.builds(
+    "WJ{}{}{}".format,
+    st.sampled_from(plates.PROVINCES),
+    st.text(plates.DIGITS, min_size=4, max_size=4),
+    st.sampled_from(plates.DIGITS + plates.LETTERS),
+)
+PLATES = st.one_of(ORDINARY, TAILED, SMALL, LARGE, EMBASSY, RESCUE, ARMED_POLICE)
 LOG_P = st.floats(-20, 0)
 
 
@@ -116,7 +128,9 @@ def test_whatever_is_typed_is_a_plate_or_told(typed: str) -> None:
         ("京A挂1234", "no plate of a kind"),
         ("粤B1O3456", "no new energy car's"),
         ("粤0A9102", "digit where the city's letter stands"),
-        ("WJ京12345", "does not begin with a province"),
+        ("VA12345", "does not begin with a province"),
+        ("WJ12345", "no plate of a kind"),
+        ("京X123应急", "no plate of a kind"),
     ],
 )
 def test_what_is_no_plate_is_told_with_a_mend(typed: str, why: str) -> None:
