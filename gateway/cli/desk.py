@@ -15,6 +15,7 @@ from gateway.cli.parser import FLAGS
 from gateway.cli.shell import Shell
 from gateway.command import Role
 from gateway.errors import BadRequest, IdentityError, N_, NotFound
+from gateway.locale import moment
 
 if TYPE_CHECKING:
     from gateway.desk.authority import Authority
@@ -220,8 +221,8 @@ def _boxes(authority: Authority, _arguments: argparse.Namespace, shell: Shell) -
     silent = [box for uuid, box in admitted.items() if uuid not in heard]
     columns = [N_("box"), N_("name"), N_("connected"), N_("last heard"), N_("events"), N_("missing"), N_("findings")]
     rows: list[tuple[object, ...]] = [
-        (box["box"], box["name"], shell._(N_("yes") if box["online"] else N_("no")), box["last_seen"], box["events"],
-         sum(last - first + 1 for epoch in box["epochs"] for first, last in epoch["holes"]), box["findings"])
+        (box["box"], box["name"], shell._(N_("yes") if box["online"] else N_("no")), moment(box["last_seen"]),
+         box["events"], sum(last - first + 1 for epoch in box["epochs"] for first, last in epoch["holes"]), box["findings"])
         for box in boxes
     ]  # fmt: skip
     rows += [(box.box, box.name, shell._(N_("never")), "-", 0, 0, 0) for box in silent]
@@ -265,10 +266,12 @@ def _show(event: dict[str, Any], shell: Shell) -> None:
     if shell.json:
         shell.line(event)
         return
-    body = {name: value for name, value in (event["body"] or {}).items() if name != "type"}
-    told = " ".join(f"{name}={value}" for name, value in body.items())
+    from gateway.cli.happenings import told
+
     late = " ~" if event["historical"] else ""
-    shell.say(f"{event['at']}{late}  {event['box'][:8]}/{event['epoch'][:4]}/{event['seq']}  {event['type']}  {told}")
+    place = f"{event['box'][:8]}/{event['epoch'][:4]}/{event['seq']}"
+    said = told({"type": event["type"], "event": event["body"]})
+    shell.say(f"{moment(event['at'])}{late}  {place}  {event['type']}  {said}")
 
 
 def _command(authority: Authority, arguments: argparse.Namespace, shell: Shell) -> int:

@@ -62,7 +62,8 @@ def _answer(noun: str, rest: list[str], given: dict[str, Any]) -> int:
         sys.stdout.write(overview() + "\n")
         return int(Exit.DONE)
     if noun == "--version":
-        sys.stdout.write(f"loumen {__version__}\n")
+        told = msgspec.json.encode({"version": __version__}).decode() if given.get("json") else f"loumen {__version__}"
+        sys.stdout.write(f"{told}\n")
         return int(Exit.DONE)
     if noun not in NOUNS:
         near = get_close_matches(noun, NOUNS, n=1)
@@ -113,6 +114,7 @@ def _split(argv: list[str], given: dict[str, Any]) -> tuple[str, list[str]]:
         word = argv.pop(0)
         option, equals, value = word.partition("=")
         if word in {"-h", "--help", "--version"}:
+            given["json"] = given.get("json", False) or "--json" in argv
             return "--help" if word != "--version" else word, []
         if word in FLAGS:
             given[FLAGS[word][0]] = True
