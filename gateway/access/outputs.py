@@ -28,7 +28,7 @@ LAMP_MAX_ON = 3600.0  # seconds; an indicator forgotten for an hour goes out by 
 SHOWN: dict[str, dict[str, float | None]] = {
     "granted": {"denied": 0, "wait": 0, "granted": 3.0, "buzzer": 0.15},
     "denied": {"wait": 0, "denied": 2.0, "buzzer": 0.6},
-    "wait": {"wait": 1.5},
+    "wait": {"wait": 2.5},  # a refusal comes up to 1.5 s after the last look (faces.PATIENCE)
     "warn": {"buzzer": None},
     "hush": {"buzzer": 0},
     "fault": {"fault": None},

@@ -260,7 +260,7 @@ def test_wait_is_shown_while_a_face_is_looked_at_and_not_for_who_passes_by() -> 
             r.door.presence(Presence(camera="front", present=True, looking=True, brightness=0.5, at=1))
             await asyncio.sleep(1)
             assert r.building.line(WAIT).level
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
             assert not r.building.line(WAIT).level
 
     run(scenario())
