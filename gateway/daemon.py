@@ -17,6 +17,7 @@ The watchdog is fed only while every door's and every lane's machine really turn
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -128,6 +129,8 @@ class Daemon:
             services.journal.note(event)
         self._early.clear()
         services.begin()
+        gc.freeze()  # see main()
+        gc.enable()
         return services
 
     def note(self, event: Event) -> None:
