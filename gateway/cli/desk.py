@@ -222,7 +222,8 @@ def _boxes(authority: Authority, _arguments: argparse.Namespace, shell: Shell) -
     columns = [N_("box"), N_("name"), N_("connected"), N_("last heard"), N_("events"), N_("missing"), N_("findings")]
     rows: list[tuple[object, ...]] = [
         (box["box"], box["name"], shell._(N_("yes") if box["online"] else N_("no")), moment(box["last_seen"]),
-         box["events"], sum(last - first + 1 for epoch in box["epochs"] for first, last in epoch["holes"]), box["findings"])
+         box["events"], sum(last - first + 1 for epoch in box["epochs"] for first, last in epoch["holes"]),
+         box["findings"])
         for box in boxes
     ]  # fmt: skip
     rows += [(box.box, box.name, shell._(N_("never")), "-", 0, 0, 0) for box in silent]

@@ -45,7 +45,8 @@ def test_every_verb_says_what_it_prints() -> None:
     [
         "status", "door list", "door show main", "door open main", "door hold main", "door release main",
         "door identify main --yes", "io show", "io pulse main.indicators.denied --yes", "person add 钱一",
-        "person list", "person show 钱一", "person key", "face list", "event list", "event verify", "sync status", "sync keys",
+        "person list", "person show 钱一", "person key", "face list", "event list", "event verify",
+        "sync status", "sync keys",
         "config new --board pi4", "config check", "model list", "doctor", "label",
     ],
 )  # fmt: skip
