@@ -17,6 +17,7 @@ LABELS = {"hour": "%m-%d %H:%M", "day": "%Y-%m-%d"}
 LABEL, NUMBER = 11, 9
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 DOTS = "┈┈"
+WAITING = N_("readings that wait until the clock can be believed: {count}")
 
 
 def document(history: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def document(history: dict[str, Any]) -> dict[str, Any]:
         "until": history["until"],
         "litres": round(sum(one["litres"] for one in use), 3),
         "most": max(known, default=0.0),
+        "waiting": history["waiting"],
         "bars": bars,
     }
 
@@ -67,6 +69,8 @@ def lines(chart: dict[str, Any]) -> Iterator[str]:
         yield _line(bar, chart).rstrip()
     gaps = any(bar["gap"] for bar in chart["bars"])
     yield tell(N_("{litres} L in all"), {"litres": f"{chart['litres']:.1f}"})
+    if chart["waiting"]:
+        yield tell(WAITING, {"count": chart["waiting"]})
     if gaps:
         yield _(N_("dotted: no readings, so nobody knows when that water ran"))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from gateway.cli import meter_profile
+from gateway.cli import chart, meter_profile
 from gateway.cli.shell import Shell
-from gateway.errors import N_
+from gateway.errors import BadRequest, N_
 from gateway.locale import _, moment, spoken, tell
 from gateway.metering.reasons import REASONS
 
@@ -61,10 +61,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     history.add_argument("meter", help=N_("the meter's name in the configuration"))
     history.add_argument("--hours", type=int, default=48, help=N_("how many hours back (48)"))
     history.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a row an hour, or a day"))
-    chart = verbs.add_parser("chart", help=N_("use by the hour or the day as a picture; gaps stay gaps"))
-    chart.add_argument("meter", help=N_("the meter's name in the configuration"))
-    chart.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a bar an hour, or a day"))
-    chart.add_argument("--last", type=int, default=0, metavar="N", help=N_("how many of them back (24 hours, 30 days)"))
+    drawn = verbs.add_parser("chart", help=N_("use by the hour or the day as a picture; gaps stay gaps"))
+    drawn.add_argument("meter", help=N_("the meter's name in the configuration"))
+    drawn.add_argument("--by", choices=("hour", "day"), default="hour", help=N_("a bar an hour, or a day"))
+    drawn.add_argument("--last", type=int, metavar="N", help=N_("how many of them back (24 hours, 30 days)"))
     meter_profile.add(verbs.add_parser("profile", help=N_("register maps: list, show, check; no daemon needed")))
 
 
@@ -148,7 +148,10 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
 
 def _scan(arguments: argparse.Namespace, shell: Shell) -> int:
     fields = {"bus": arguments.bus, "first": arguments.first, "last": arguments.last, "within": arguments.within}
-    units = max(0, arguments.last - arguments.first + 1)
+    _ranged("--first", arguments.first, 1, 247)
+    _ranged("--last", arguments.last, arguments.first, 247)
+    _ranged("--within", arguments.within, 0.05, 3.0)
+    units = arguments.last - arguments.first + 1
     with shell.progress(N_("units")):
         document = shell.client().command("meter.scan", fields, time_out=SCAN_TIME_OUT + 2 * units * arguments.within)
 
@@ -174,7 +177,15 @@ def _counts(document: dict[str, Any]) -> dict[str, object]:
     return {"count": len(document["found"]), "asked": document["asked"]}
 
 
+def _ranged(option: str, value: float, low: float, high: float) -> None:
+    """Raises BadRequest."""
+    if not low <= value <= high:
+        facts = {"option": option, "low": low, "high": high}
+        raise BadRequest(N_("{option} is a number from {low} to {high}"), **facts)
+
+
 def _history(arguments: argparse.Namespace, shell: Shell) -> int:
+    _ranged("--hours", arguments.hours, 1, 24 * 366)
     fields = {"meter": arguments.meter, "hours": arguments.hours, "by": arguments.by}
     document = shell.client().command("meter.history", fields)
 
@@ -192,6 +203,8 @@ def _history(arguments: argparse.Namespace, shell: Shell) -> int:
                 for use in document["use"]
             ],
         )
+        if document["waiting"]:
+            shell.say(tell(chart.WAITING, {"count": document["waiting"]}))
         if document["refused"]:
             shell.table(
                 [N_("refused since"), N_("until"), N_("times"), N_("register, m3"), N_("why")],
@@ -212,9 +225,9 @@ def _history(arguments: argparse.Namespace, shell: Shell) -> int:
 
 
 def _chart(arguments: argparse.Namespace, shell: Shell) -> int:
-    from gateway.cli import chart
-
-    hours = (arguments.last or LAST[arguments.by]) * (24 if arguments.by == "day" else 1)
+    last = LAST[arguments.by] if arguments.last is None else arguments.last
+    _ranged("--last", last, 1, 366 if arguments.by == "day" else 24 * 366)
+    hours = last * (24 if arguments.by == "day" else 1)
     history = shell.client().command("meter.history", {"meter": arguments.meter, "hours": hours, "by": arguments.by})
     document = chart.document(history)
     shell.out(document, lambda: "\n".join(chart.lines(document)))

@@ -33,6 +33,7 @@ def check_meters(config: schema.Gateway, buses: set[str]) -> Iterator[Finding]:
                 N_("give each meter of a bus its own number"),
                 {"other": first, "unit": meter.unit},
             )
+    yield from _intervals(config)
     if config.metering.profiles and not config.metering.profiles.startswith("/"):
         yield Finding(("metering", "profiles"), N_("this is not an absolute path"), N_("begin it with /"))
     if config.metering.still >= config.metering.still_within:
@@ -53,6 +54,21 @@ def check_meters(config: schema.Gateway, buses: set[str]) -> Iterator[Finding]:
     for name, bus in config.bus.items():
         if isinstance(bus, schema.SerialBus):
             yield from _wire(name, bus, [meter for meter in config.meter.values() if meter.bus == name])
+
+
+def _intervals(config: schema.Gateway) -> Iterator[Finding]:
+    """Readings that come too rarely show a detector nothing but gaps."""
+    rules = config.metering
+    for name, meter in config.meter.items():
+        blind = N_("high flow") if meter.interval <= rules.still / 4 else N_("high flow and the still hour")
+        if meter.interval > rules.burst_window:
+            yield Finding(
+                ("meter", name, "interval"),
+                N_("read every {interval} s, this meter never shows {blind}: flow is judged over {window} s"),
+                N_("a shorter interval, or a longer burst_window"),
+                {"interval": f"{meter.interval:g}", "blind": blind, "window": f"{rules.burst_window:g}"},
+                "warning",
+            )
 
 
 def _wire(name: str, bus: schema.SerialBus, meters: list[schema.Meter]) -> Iterator[Finding]:

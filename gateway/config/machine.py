@@ -17,8 +17,8 @@ from drivers.errors import DriverError
 from drivers.interfaces import LineInfo
 from gateway.config import schema
 from gateway.config.lines import Use, uses
-from gateway.config.mistakes import Finding, KeyPath
-from gateway.errors import N_
+from gateway.config.mistakes import ConfigMistakes, Finding, KeyPath
+from gateway.errors import LoumenError, N_
 
 OURS: Final = "loumen"
 
@@ -27,7 +27,8 @@ Inspect = Callable[[str, str, int], LineInfo]  # driver name, chip, line; raises
 
 def check_machine(config: schema.Gateway, inspect: Inspect, path: Path | None = None) -> list[Finding]:
     """What this machine lacks. `path`: the configuration file, whose mode is looked at too."""
-    found = [*_lines(config, inspect), *_cameras(config), *_buses(config), *_folders(config), *_users(config)]
+    found = [*_lines(config, inspect), *_cameras(config), *_buses(config)]
+    found += [*_profiles(config), *_folders(config), *_users(config)]
     return [*found, *_secrecy(config, path)] if path is not None else found
 
 
@@ -99,8 +100,35 @@ def _buses(config: schema.Gateway) -> Iterator[Finding]:
                 N_("plug the adapter in; 'loumen meter scan' lists the ports"),
                 {"device": bus.port},
             )
+        if isinstance(bus, schema.SerialBus) and bus.adapter and (missing := _unplugged(bus.adapter)) is not None:
+            yield Finding(("bus", name, "adapter"), missing.what, missing.mend, missing.facts, "warning")
         if isinstance(bus, schema.SimulatedBus) and not _is(Path(bus.meters), stat.S_ISREG):
             yield Finding(("bus", name, "meters"), N_("there is no file {path}"), "", {"path": bus.meters})
+
+
+def _unplugged(number: str) -> DriverError | None:
+    from drivers.serial_port import adapters, find
+
+    try:
+        find(number, adapters())
+    except DriverError as error:
+        return error
+    return None
+
+
+def _profiles(config: schema.Gateway) -> Iterator[Finding]:
+    """Each meter's register map is there, and is one."""
+    from gateway.metering import profiles
+
+    for name, meter in config.meter.items():
+        path: KeyPath = ("meter", name, "profile")
+        try:
+            profiles.load(meter.profile, config.metering.profiles)
+        except ConfigMistakes as error:
+            facts = {**error.facts, "path": str(profiles.known(config.metering.profiles)[meter.profile])}
+            yield Finding(path, error.what, N_("'loumen meter profile check {path}' tells them all"), facts)
+        except LoumenError as error:
+            yield Finding(path, error.what, error.mend, error.facts)
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:

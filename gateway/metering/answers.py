@@ -142,6 +142,7 @@ class Meters:
             since=_iso(since),
             until=_iso(until),
             zone=self._zone,
+            waiting=self._metering.waiting(command.meter),
             use=tuple(_view(stretch) for stretch in use),
             refused=tuple(_refusal(one) for one in self._metering.refused[command.meter]),
         )

@@ -148,6 +148,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     until: str
     zone: str  # whose days and hours these are
+    waiting: int = 0  # readings that are not filed yet, because the clock is not trusted
     use: tuple[Use, ...]
     refused: tuple[RefusalView, ...]
 

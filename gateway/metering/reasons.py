@@ -19,7 +19,7 @@ REASONS: dict[str, str] = {
     "meter.silent": N_("no answer"),
     "meter.late": N_("it answers too late"),
     "meter.bad_answer": N_("damaged answers"),
-    "meter.other": N_("another meter answers in its place"),
+    "meter.other": N_("another unit answers in its place"),
     "meter.refused": N_("it refuses to answer"),
     "bus.gone": N_("the bus is gone"),
 }

@@ -239,6 +239,10 @@ class Metering:
         self._samples.clear()
         self._unread_gaps.clear()
 
+    def waiting(self, meter: str) -> int:
+        """Readings of a meter that were not handed over yet."""
+        return sum(name == meter for name, _reading in self._samples)
+
     # --- what the buses bring
 
     def at(self) -> float:

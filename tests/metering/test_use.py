@@ -104,6 +104,7 @@ def history(*use: tuple[int, int, float, bool], by: str = "hour", last: int = 24
             for since, until, litres, gap in use
         ],
         "refused": [],
+        "waiting": 0,
     }
 
 
