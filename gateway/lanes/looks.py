@@ -1,8 +1,9 @@
 """From what the vision process reads to a grant, a refusal or nothing. Pure but for its memory of tracks.
 
 One car before the camera gives many readings: one grant a vehicle in REPEAT seconds (a registered car that is
-parked in view must not keep the arm up), and one refusal a track. A plate that is not certain yet is refused only
-PATIENCE seconds after its first reading: `overdue` is asked every second.
+parked in view must not keep the arm up; one that has passed since and comes again, as another track, is a new
+arrival), and one refusal a track. A plate that is not certain yet is refused only PATIENCE seconds after its first
+reading: `overdue` is asked every second.
 """
 
 from __future__ import annotations
@@ -29,13 +30,20 @@ class _Track:
     done: bool = False
 
 
+@dataclass(slots=True)
+class _Granted:
+    at: float
+    track: int
+    passed: bool = False  # a vehicle has passed since, and nobody else was granted between
+
+
 class Looks:
     """One lane's memory of what it has judged."""
 
     def __init__(self, lane: str, owners: Owners = unowned) -> None:
         self._lane, self._owners = lane, owners
         self._tracks: OrderedDict[int, _Track] = OrderedDict()
-        self._granted: OrderedDict[str, float] = OrderedDict()
+        self._granted: OrderedDict[str, _Granted] = OrderedDict()
 
     def judge(self, reading: Reading, track: int, at: float, register: Register, now: Now) -> Grant | Refusal | None:
         """What a reading of `track`, newest frame at `at`, means for the lane."""
@@ -76,10 +84,16 @@ class Looks:
             track.done = True
         return [track.waiting for track in due if track.waiting is not None]
 
+    def passed(self) -> None:
+        """A vehicle has passed: the one that was granted last."""
+        if self._granted:
+            next(reversed(self._granted.values())).passed = True
+
     def _grant(self, vehicle: Vehicle, how: str, reading: Reading, track: int, now: Now) -> Grant | None:
-        if now.mono - self._granted.get(vehicle.id, float("-inf")) < REPEAT:
+        known = self._granted.get(vehicle.id)
+        if known is not None and now.mono - known.at < REPEAT and (not known.passed or known.track == track):
             return None
-        self._granted[vehicle.id] = now.mono
+        self._granted[vehicle.id] = _Granted(now.mono, track)
         self._granted.move_to_end(vehicle.id)
         if len(self._granted) > TRACKS:
             self._granted.popitem(last=False)

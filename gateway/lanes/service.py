@@ -38,7 +38,7 @@ from gateway.lanes.rules.start import Sensed, restored
 from gateway.lanes.why import why
 from gateway.lanes.words import problems
 from gateway.lines import Lines
-from gateway.machine import Expired, Inbox, LineFault, Machine, Tick, UnknownInput, drive
+from gateway.machine import Expired, Inbox, LineFault, Machine, Note, Tick, UnknownInput, drive
 from gateway.vision.protocol import PlateRead
 from gateway.wire import RETRY
 
@@ -196,6 +196,8 @@ class LaneService:
 
     def _perform(self, effect: Effect) -> None:
         self.outputs.perform(effect)
+        if isinstance(effect, Note) and isinstance(effect.event, events.LanePassed):
+            self._looks.passed()
 
     def _clear(self) -> bool:
         """The last look before a closing pulse: at the wires, not at what they said before."""

@@ -74,6 +74,27 @@ def test_a_registered_car_that_is_parked_in_view_does_not_keep_the_arm_up() -> N
     run(scenario())
 
 
+def test_who_comes_home_and_goes_out_again_at_once_is_let_pass_again() -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            s.read(OURS, track=1)
+            await asyncio.sleep(3)
+            await s.drive_through()
+            await asyncio.sleep(1)
+            s.read(OURS, track=1)  # still in view
+            await asyncio.sleep(8)
+            assert s.level(DOWN)
+            s.read(OURS, track=2)
+            await asyncio.sleep(3)
+            assert s.level(UP)
+            assert s.types().count("lane.raised.v1") == 2
+            s.read(OURS, track=3)
+            await asyncio.sleep(20)
+            assert s.types().count("lane.raised.v1") == 2, "nobody has passed since"
+
+    run(scenario())
+
+
 def test_the_arm_does_not_come_down_on_who_stays_under_it() -> None:
     async def scenario() -> None:
         async with site() as s:
