@@ -96,7 +96,11 @@ OWN: Final[dict[str, dict[str, str]]] = {
     "model prepare": {"...": "as `model fetch`"},
     "door list": {"doors": "list of [DoorView](#doorview)"},
     "lane list": {"lanes": "list of [LaneView](#laneview)"},
-    "lane simulate": {"lane": "", "takes": "seconds", "rows": "each: `at`, `what`, `motion`, `under`, `pulses`, ..."},
+    "lane simulate": {
+        "lane": "",
+        "takes": "seconds; with `--events` instead `told` (seconds and type) and `differs` (`journal`, `rules`)",
+        "rows": "each: `at` in seconds, `what`, `how`, `motion`, `under`, `pulses`, `events`, `why`, `why_facts`",
+    },
     "io show": {"lines": "list of [LineView](#lineview)"},
     "io set": {"lines": "the one [LineView](#lineview)"},
     "io pulse": {"lines": "the one [LineView](#lineview)"},
