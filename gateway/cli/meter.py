@@ -180,8 +180,7 @@ def _counts(document: dict[str, Any]) -> dict[str, object]:
 def _ranged(option: str, value: float, low: float, high: float) -> None:
     """Raises BadRequest."""
     if not low <= value <= high:
-        facts = {"option": option, "low": low, "high": high}
-        raise BadRequest(N_("{option} is a number from {low} to {high}"), **facts)
+        raise BadRequest(N_("{option} is a number from {low} to {high}"), option=option, low=low, high=high)
 
 
 def _history(arguments: argparse.Namespace, shell: Shell) -> int:

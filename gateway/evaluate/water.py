@@ -19,9 +19,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.errors import BadRequest, N_
+from gateway.locale import _
 from gateway.metering.rules import Finding, Reading, Suspected
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import Continuous
@@ -30,6 +31,14 @@ MINUTES_A_YEAR = 365.25 * 1440
 DAY = 1440
 WHOLE_LITRES = 1000  # millilitres: what the recorded registers count in
 START_UP = 5.0  # litres an hour: where a DN15 R200 meter begins to count at all
+
+
+KINDS = {
+    "burst": N_("burst"),
+    "drip": N_("drip"),
+    "toilet": N_("running toilet"),
+    "toilet_cycling": N_("toilet, a litre at a time"),
+}
 
 
 class Detector(Protocol):
@@ -69,35 +78,57 @@ def read(readings: Path, labels: Path) -> Recorded:
     """The recording; gaps and dwellings lie beside the readings, absent = none. Raises BadRequest."""
     recorded = Recorded()
     for row in _rows(readings, ("meter", "minute", "litres")):
-        litres = _number(readings, row["litres"])
-        series = recorded.readings.setdefault(row["meter"], [])
-        series.append((int(_number(readings, row["minute"])), round(litres * 1000)))
+        series = recorded.readings.setdefault(row.text("meter"), [])
+        series.append((int(row.number("minute")), round(row.number("litres") * 1000)))
+    if not recorded.readings:
+        raise BadRequest(N_("{file} has no rows"), file=readings.name)
     for row in _rows(labels, ("meter", "kind", "litres_per_hour", "start_minute", "end_minute")):
-        recorded.leaks.append(
-            Leak(
-                row["meter"],
-                row["kind"],
-                _number(labels, row["litres_per_hour"]),
-                int(_number(labels, row["start_minute"])),
-                int(_number(labels, row["end_minute"])),
-            )
-        )
+        start, end = int(row.number("start_minute")), int(row.number("end_minute"))
+        recorded.leaks.append(Leak(row.text("meter"), row.text("kind"), row.number("litres_per_hour"), start, end))
     gaps = readings.with_name("gaps.csv")
     for row in _rows(gaps, ("meter", "start_minute", "end_minute")) if gaps.exists() else ():
-        span = int(_number(gaps, row["start_minute"])), int(_number(gaps, row["end_minute"]))
-        recorded.gaps[row["meter"]].append(span)
+        span = int(row.number("start_minute")), int(row.number("end_minute"))
+        recorded.gaps[row.text("meter")].append(span)
     for meter, series in recorded.readings.items():
         series.sort()
         recorded.gaps[meter].sort()
         recorded.minutes[meter] = series[-1][0]
     dwellings = readings.with_name("dwellings.csv")
     for row in _rows(dwellings, ("meter", "days")) if dwellings.exists() else ():
-        if row["meter"] in recorded.readings:
-            recorded.minutes[row["meter"]] = round(_number(dwellings, row["days"]) * DAY)
+        if row.text("meter") in recorded.readings:
+            recorded.minutes[row.text("meter")] = round(row.number("days") * DAY)
     return recorded
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+class Row(NamedTuple):
+    """A row of a file, with its line for messages."""
+
+    file: str
+    line: int
+    cells: dict[str, str | None]
+
+    def text(self, column: str) -> str:
+        return self.cells[column] or ""
+
+    def number(self, column: str) -> float:
+        """Raises BadRequest."""
+        try:
+            number = float(self.text(column))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            given = repr(self.text(column))
+            raise BadRequest(
+                N_("{file}, line {line}: {column} is {given}, not a number"),
+                file=self.file,
+                line=self.line,
+                column=f"'{column}'",
+                given=given,
+            )
+        return number
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8", newline="")
@@ -111,21 +142,12 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                     N_("{file} has no column {columns}"),
                     mend=N_("the first line names the columns"),
                     file=path.name,
-                    columns=", ".join(missing),
+                    columns=", ".join(f"'{column}'" for column in missing),
                 )
-            yield from reader
+            for cells in reader:
+                yield Row(path.name, reader.line_num, cells)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise BadRequest(N_("{file} cannot be read: {problem}"), file=str(path), problem=str(error)) from error
-
-
-def _number(path: Path, text: str | None) -> float:
-    try:
-        number = float(text or "")
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise BadRequest(N_("{file}: {text} is not a number"), file=path.name, text=repr(text))
-    return number
 
 
 # --- the detectors over one meter
@@ -241,7 +263,7 @@ def rows(document: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
     """The kinds as a table. Below a meter's start-up flow a figure is about the detector, not about a pipe."""
     for kind in document["kinds"]:
         yield (
-            kind["kind"],
+            _(KINDS.get(kind["kind"], kind["kind"])),
             f"{kind['litres_per_hour']:g}" + (" *" if kind["litres_per_hour"] < START_UP else ""),
             f"{kind['detected']} / {kind['count']}",
             "-" if kind["median_hours"] is None else f"{kind['median_hours']:.1f}",
