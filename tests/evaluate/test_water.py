@@ -83,12 +83,15 @@ def test_dwellings_tell_how_long_was_watched(tmp_path: Path) -> None:
     assert judged(tmp_path)[0]["dwelling_years"] == 1.0
 
 
+LABELS = "meter,kind,litres_per_hour,start_minute,end_minute\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("labels.csv", "meter,kind\n", "has no column"),
-        ("labels.csv", "meter,kind,litres_per_hour,start_minute,end_minute\na,drip,x,1,2\n", "line 2: 'litres_per_hour' is 'x', not"),
-        ("labels.csv", "meter,kind,litres_per_hour,start_minute,end_minute\na\n", "line 2: .* is '', not a number"),
+        ("labels.csv", LABELS + "a,drip,x,1,2\n", "line 2: 'litres_per_hour' is 'x', not"),
+        ("labels.csv", LABELS + "a\n", "line 2: .* is '', not a number"),
         ("readings.csv.gz", "not gzip", "cannot be read"),
     ],
 )
