@@ -5,6 +5,8 @@ from __future__ import annotations
 import gettext
 import re
 import string
+import subprocess
+import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -83,6 +85,24 @@ def test_facts_that_are_ids_are_translated_and_names_are_not() -> None:
     assert told == "没有门 light"
 
 
+@pytest.mark.parametrize("size", [0, 3, 20, 5000])
+def test_a_torn_catalogue_costs_the_language_and_no_command(tmp_path: Path, size: int) -> None:
+    """A power cut in an update, a worn card: argparse reads the file, too."""
+    here = Path(locale.__file__).parent
+    torn = tmp_path / "zh_CN" / "LC_MESSAGES" / "loumen.mo"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes((here / "zh_CN" / "LC_MESSAGES" / "loumen.mo").read_bytes()[:size])
+    program = (
+        "import sys; from pathlib import Path; from gateway import locale; locale.FOLDER = Path(sys.argv.pop(1));"
+        "from gateway.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for words, code in ((["--help"], 0), (["door", "--help"], 0), (["door", "nonsense"], 2)):
+        command = [sys.executable, "-c", program, str(tmp_path), "--lang", "zh", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_place_stays_visible() -> None:
     def same(message: str) -> str:
         return message
@@ -126,3 +146,24 @@ def test_what_the_system_says_is_translated_without_its_number_and_path() -> Non
         assert locale.labelled("门", "已锁") == "门：已锁"
     finally:
         locale.speak("en")
+
+
+#: What a technician calls a thing, and the words that were used beside it once.
+ONE_WORD = {
+    "网关程序": ("守护进程", "后台程序"),
+    "摄像头": ("摄像机",),
+    "小区": ("社区",),
+    "管理台": ("管理端", "服务台"),
+    "消息服务器": ("消息代理", "代理服务器"),
+    "识别程序": ("视觉进程",),
+    "控制接口": ("套接字",),
+    "登记包、人员包": ("数据包",),
+    "门未关超时": ("常开超时",),
+    "常闭": ("封锁",),
+}
+
+
+def test_one_word_for_a_thing() -> None:
+    told = [words for words in update.read("zh").values() if isinstance(words, str)]
+    for word, others in ONE_WORD.items():
+        assert [text for text in told for other in others if other in text] == [], f"say {word}"
