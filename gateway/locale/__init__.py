@@ -13,6 +13,7 @@ from __future__ import annotations
 import gettext
 import os
 import re
+import struct
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from functools import lru_cache
@@ -33,13 +34,18 @@ OWN_NAMES: Final = frozenset(
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 _SYSTEM_ERROR: Final = re.compile(r"\[Errno -?\d+\] ([^:]+)(: '.*')?")
 
+_DAMAGED: Final = (OSError, ValueError, LookupError, struct.error)  # what gettext makes of a torn .mo file
+
 _spoken: list[Language] = ["en"]
 _zone: list[Callable[[], tzinfo | None]] = [lambda: None]
 
 
 @lru_cache
 def _catalogue(language: Language) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, str(FOLDER), [LOCALES[language]], fallback=True)
+    try:
+        return gettext.translation(DOMAIN, str(FOLDER), [LOCALES[language]], fallback=True)
+    except _DAMAGED:
+        return gettext.NullTranslations()  # ids are English sentences: a torn file costs the language, no command
 
 
 def translator(language: Language) -> Callable[[str], str]:
@@ -52,8 +58,9 @@ def speak(language: Language) -> None:
     """Set the language of this process, of argparse in it and of the programs it starts."""
     _spoken[0] = language
     os.environ["LANGUAGE"] = LOCALES[language]
-    gettext.bindtextdomain(DOMAIN, str(FOLDER))
-    gettext.textdomain(DOMAIN)
+    if isinstance(_catalogue(language), gettext.GNUTranslations):
+        gettext.bindtextdomain(DOMAIN, str(FOLDER))
+        gettext.textdomain(DOMAIN)
 
 
 def spoken() -> Language:

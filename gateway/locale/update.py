@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import json
+import os
 import re
 import string
 import sys
@@ -96,10 +98,16 @@ def write(language: Language, translations: dict[Id, Id], ids: set[Id]) -> None:
         catalogue.add(known, translations.get(known, ""), flags=flags)
     path = po_path(language)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as po:
-        write_po(po, catalogue, width=0, no_location=True)
-    with path.with_suffix(".mo").open("wb") as mo:
-        write_mo(mo, catalogue)
+    source, compiled = io.BytesIO(), io.BytesIO()
+    write_po(source, catalogue, width=0, no_location=True)
+    write_mo(compiled, catalogue)
+    for target, made in (
+        (path, source),
+        (path.with_suffix(".mo"), compiled),
+    ):  # in one step: others read them meanwhile
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial.write_bytes(made.getvalue())
+        partial.replace(target)
 
 
 def wrong(ids: set[Id], translations: dict[Id, Id]) -> Iterator[str]:

@@ -113,21 +113,21 @@ def test_a_camera_without_pictures(house: House, spoil: Callable[[Path], object]
     house.config.write_text(text.replace(folder, f'driver = "file"\npath = "{video}"'))
     house.start_box()
     opens(house)
-    assert str(video) in json.dumps(problem(house, "vision"))
+    assert str(video) in json.dumps(problem(house, "camera.front"))
 
 
 def test_a_busy_line_names_its_holder(house: House) -> None:
     house.building.occupy(CONTACT, "somebody's script")
     house.start_box()
     opens(house)
-    assert problem(house, "door.main")["facts"]["line"] == "contact"
+    assert problem(house, "door.main.contact")["facts"]["holder"] == "somebody's script"
     assert "somebody's script" in house.stage.log("box")
 
 
 def test_a_lock_line_that_is_busy_is_claimed_when_it_is_free(house: House) -> None:
     house.building.occupy(LOCK, "somebody's script")
     house.start_box()
-    assert problem(house, "door.main")["facts"]["line"] == "lock"
+    assert problem(house, "door.main.lock")["facts"]["holder"] == "somebody's script"
     assert "somebody's script" in house.stage.log("box")
     house.building.occupy(LOCK, "")
     deadline = time.monotonic() + WITHIN
