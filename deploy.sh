@@ -19,6 +19,9 @@
 # that the one before had not, is taken back by itself. The journal and the directory are never rolled back: each
 # release opens what the next one wrote. What people and cards were changed in between stays changed.
 #
+# A switch that a power cut interrupted is ended at the next boot (loumen-switch.service): the new release is watched as
+# here, and taken back if it is not well.
+#
 # exit 0 done   1 not done, the text says why and what runs now   2 wrong usage   5 the connection was lost
 set -euo pipefail
 export LC_ALL=C
@@ -38,6 +41,7 @@ SOURCES=(gateway drivers systemd requirements models profiles docs/install.md do
     pyproject.toml deploy.sh)
 PLACES=(
     "loumen.service /etc/systemd/system/loumen.service"
+    "loumen-switch.service /etc/systemd/system/loumen-switch.service"
     "loumen-vision@.service /etc/systemd/system/loumen-vision@.service"
     "loumen-vision@.path /etc/systemd/system/loumen-vision@.path"
     "sysusers.conf /etc/sysusers.d/loumen.conf"
@@ -63,7 +67,7 @@ usage() {
 parse() {
     while [ $# -gt 0 ]; do
         case $1 in
-        install | update | rollback | status) [ -z "$verb" ] || usage 2 >&2; verb=$1 ;;
+        install | update | rollback | status | mend) [ -z "$verb" ] || usage 2 >&2; verb=$1 ;;
         --host | --config | --wheels | --health)
             [ $# -ge 2 ] || { printf 'deploy: %s needs a value\n' "$1" >&2; exit 2; }
             case $1 in --host) host=$2 ;; --config) given_config=$2 ;; --wheels) wheels=$2 ;; *) health=$2 ;; esac
@@ -219,17 +223,22 @@ check_config() { # release, file
         return 1
     fi
 }
-put_config() {
+put_config() { # release
     [ -n "$given_config" ] || return 0
     if [ -e "$CONFIG" ]; then
         ! cmp -s "$given_config" "$CONFIG" || return 0
         cp -p "$CONFIG" "$CONFIG.before"
         config_replaced=yes
+        begun "$1"
         say "the configuration before is kept: $CONFIG.before"
     fi
     mkdir -p "$(dirname "$CONFIG")"
-    install -m 640 "$given_config" "$CONFIG.new"
-    mv "$CONFIG.new" "$CONFIG"
+    placed 640 "$given_config" "$CONFIG"
+}
+placed() { # mode, file, its place: there whole or not at all, whenever the power goes
+    install -m "$1" "$2" "$3.new"
+    sync "$3.new"
+    mv "$3.new" "$3"
 }
 make_key() {
     [ ! -e "$CREDENTIAL" ] || return 0
@@ -269,8 +278,8 @@ put_units() {
     for entry in "${PLACES[@]}"; do
         to=${entry#* }
         mkdir -p "$(dirname "$to")"
-        install -m 644 "$from/${entry%% *}" "$to.new"
-        mv "$to.new" "$to"
+        [ -e "$from/${entry%% *}" ] || { rm -f "$to"; continue; } # a release from before that file
+        placed 644 "$from/${entry%% *}" "$to"
         sha256sum "$to" >>"$RECORD.new"
     done
     mv "$RECORD.new" "$RECORD"
@@ -286,6 +295,10 @@ put_units() {
             udevadm trigger --subsystem-match=gpio --subsystem-match=tty --subsystem-match=video4linux --settle || true
         fi
     fi
+}
+enable_units() { # a release from before loumen-switch.service has none
+    systemctl --quiet enable loumen.service
+    [ ! -e /etc/systemd/system/loumen-switch.service ] || systemctl --quiet enable loumen-switch.service
 }
 point() { # name, release: in one step
     ln -sfn "releases/$2" "$BASE/.$1.new"
@@ -322,21 +335,36 @@ PY
         systemctl --quiet disable --now loumen-vision@doors.path loumen-vision@lanes.path 2>/dev/null || true
     fi
 }
+warm() { # release: what its start needs is in memory before the old one stops: a card reads slowly
+    "$BASE/releases/$1/bin/python" -c 'import gateway.cli.run, gateway.daemon, gateway.lanes.answers, gateway.services
+import drivers.gpio_chardev' 2>/dev/null || true # one that cannot be imported says so when it is started
+}
+ends() { # pid: when it has ended, milliseconds since the boot
+    tail --pid="$1" --sleep-interval=0.02 -f /dev/null
+    awk '{ printf "%d\n", $1 * 1000 }' /proc/uptime
+}
 restart_into() { # release: from the old one's end to the new one's READY
-    local ended ready
+    local old ended='' watching ready
+    warm "$1"
     vision stop || true
-    sync -f "$BASE" # now, not while nobody owns the outputs
-    systemctl stop loumen.service || return 1
-    ended=$(property ExecMainExitTimestampMonotonic)
+    old=$(property MainPID)
+    if [ "${old:-0}" -gt 0 ]; then
+        ends "$old" >"$BASE/ended" &
+        watching=$!
+    fi
+    # The link first: who runs keeps to the release that it was started from, and one job stops it and starts the other.
     point current "$1" || return 1
-    systemctl start loumen.service || return 1
-    sync -f "$BASE"
+    sync -f "$BASE" # now, not while nobody owns the outputs
+    systemctl restart loumen.service || return 1
     ready=$(property ActiveEnterTimestampMonotonic)
-    if [ "${ended:-0}" -gt 0 ]; then
-        gap=$(((ready - ended) / 1000))
+    if [ -n "${watching:-}" ]; then
+        wait "$watching"
+        ended=$(cat "$BASE/ended")
+        gap=$((ready / 1000 - ended))
         say "outputs were without an owner for $gap ms (they rested)"
         [ "$gap" -le "$LONGEST" ] || say "WARNING: that is more than $LONGEST ms"
     fi
+    rm -f "$BASE/ended"
 }
 healthy() { # for the whole window: alive, the same process, no serious problem that was not there before
     local before=$1 restarts until now new
@@ -362,32 +390,65 @@ healthy() { # for the whole window: alive, the same process, no serious problem 
     fi
     [ -z "$now" ] || say "still wrong, as before: $(echo "$now" | tr '\n' ';')"
 }
+begun() { # release: what a power cut would interrupt, for `mend`
+    local from
+    from=$(release_of current)
+    echo "from ${from:-nothing} to $1${config_replaced:+ with its configuration}" >"$BASE/switching.new"
+    sync "$BASE/switching.new"
+    mv "$BASE/switching.new" "$BASE/switching"
+}
 switch_to() {
     local to=$1 from before='' why='' gap=''
     from=$(release_of current)
-    echo "from ${from:-nothing} to $to" >"$BASE/switching"
+    begun "$to"
     if running; then before=$(serious) || before=''; fi
+    printf '%s\n' "$before" >"$BASE/switching.before"
     put_units "$BASE/releases/$to/share/loumen/systemd"
     if ! booted; then
         point current "$to"
         [ -z "$from" ] || [ "$from" = "$to" ] || point previous "$from"
-        systemctl --quiet enable loumen.service
+        enable_units
         rm -f "$BASE/switching"
         say "no systemd runs here: installed, and it starts when this machine boots"
         return
     fi
-    systemctl --quiet enable loumen.service
-    "$BASE/releases/$to/bin/loumen" --help >/dev/null # its files are in memory before the old one stops
+    enable_units
     if restart_into "$to" && { start_vision; healthy "$before"; }; then
-        [ -z "$from" ] || [ "$from" = "$to" ] || point previous "$from"
-        rm -f "$BASE/switching"
-        announce
-        prune
-        say "release $to runs and is well"
+        switched "$from" "$to"
         return
     fi
     [ -n "$why" ] || why="it did not start: $(last_words)"
     go_back "$from" "$to" "$why"
+}
+switched() { # from, to
+    [ -z "$1" ] || [ "$1" = "$2" ] || point previous "$1"
+    rm -f "$BASE/switching"
+    announce
+    prune
+    say "release $2 runs and is well"
+}
+mend() { # at boot, where a power cut interrupted a switch: loumen runs already, from one release or the other
+    local from to current why='' config
+    [ -e "$BASE/switching" ] || return 0
+    take_lock
+    read -r _ from _ to config <"$BASE/switching" || true
+    current=$(release_of current)
+    [ "$from" != nothing ] || from=''
+    if [ -n "$config" ]; then config_replaced=yes; fi
+    if [ -n "$to" ] && [ "$current" != "$to" ] && [ -n "$current" ]; then
+        say "the switch to $to had not begun: $current stays in use"
+        put_back "$current"
+        systemctl restart loumen.service
+        start_vision
+        rm -f "$BASE/switching"
+        return
+    fi
+    start_vision
+    if healthy "$(cat "$BASE/switching.before" 2>/dev/null || true)"; then
+        switched "$from" "$current"
+    else
+        go_back "$from" "$current" "$why"
+    fi
 }
 go_back() { # from, to, why
     if [ -z "$1" ] || [ "$1" = "$2" ]; then
@@ -395,17 +456,23 @@ go_back() { # from, to, why
         fail "release $2 is not well: $3" "nothing was here before to go back to; see: loumen status, journalctl -u loumen"
     fi
     say "release $2 is not well, going back to $1: $3"
-    put_units "$BASE/releases/$1/share/loumen/systemd"
-    if [ -n "$config_replaced" ]; then mv "$CONFIG.before" "$CONFIG"; fi
+    put_back "$1"
     if restart_into "$1"; then start_vision; else fail "neither $2 nor $1 starts: $3" "journalctl -u loumen"; fi
     rm -f "$BASE/switching"
     fail "release $2 was taken back, $1 runs again: $3" "journalctl -u loumen; the journal and the directory stayed as they are"
+}
+put_back() { # release: its units, and the configuration from before
+    put_units "$BASE/releases/$1/share/loumen/systemd"
+    if [ -n "$config_replaced" ] && [ -e "$CONFIG.before" ]; then mv "$CONFIG.before" "$CONFIG"; fi
 }
 prune() { # the two that are in use stay
     local at name
     for at in "$BASE"/releases/*/; do
         name=$(basename "$at")
-        [ "$name" = "$(release_of current)" ] || [ "$name" = "$(release_of previous)" ] || rm -rf "$at"
+        [ "$name" = "$(release_of current)" ] || [ "$name" = "$(release_of previous)" ] || {
+            rm -f "$at/.whole" # first: one that is half removed must not pass for a whole one
+            rm -rf "$at"
+        }
     done
     for at in "$BASE"/incoming/*/; do
         [ "${at%/}" = "$HERE" ] || rm -rf "$at"
@@ -436,7 +503,7 @@ install_or_update() {
     [ ! -e "$BASE/switching" ] || say "a switch was interrupted ($(cat "$BASE/switching")): it is done again"
     prepare "$id"
     check_config "$id" "$config" || fail "the new release does not take $config; $(runs)" "mend the lines above"
-    put_config
+    put_config "$id"
     make_key
     switch_to "$id"
 }
@@ -571,7 +638,7 @@ main() {
         show
     else
         if [ -z "$dry" ]; then need_root; fi
-        if [ "$verb" = rollback ]; then rollback; else install_or_update; fi
+        case $verb in rollback) rollback ;; mend) mend ;; *) install_or_update ;; esac
     fi
 }
 

@@ -107,7 +107,7 @@ def test_apply_refuses_what_check_refuses(file: Path) -> None:
 def test_apply_mends_an_invalid_file(file: Path) -> None:
     fresh = file.with_name("fresh.toml")
     fresh.write_text(file.read_text())
-    file.write_text("broken")
+    file.write_text(f"{file.read_text()}\nbroken")  # the state folder can still be read in it
     done = config(file, "apply", str(fresh), "--yes", "--json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["applied"], told["restarting"]) == (0, True, False)

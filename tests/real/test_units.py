@@ -14,7 +14,7 @@ from tests.real.box import deployed, image
 
 SYSTEMD = deployed.REPOSITORY / "systemd"
 SERVICES = ("loumen.service", "loumen-vision@.service", "loumen-desk.service")
-INSTALLED = ("loumen.service", "loumen-vision@doors.service", "loumen-vision@doors.path")
+INSTALLED = ("loumen.service", "loumen-switch.service", "loumen-vision@doors.service", "loumen-vision@doors.path")
 
 
 @pytest.mark.real("systemd-analyze")
@@ -32,18 +32,23 @@ def test_at_most_three_of_ten_is_exposed(unit: str) -> None:
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty Debian as a folder, deploy.sh run in it: no systemd runs there, as in an image that is being made."""
+    """An empty Debian as a folder, and a box installed in it."""
     folder = tmp_path_factory.mktemp("root")
     subprocess.run(["tar", "xf", image.root(), "-C", folder], check=True)
+    installed(folder, (Path(__file__).parent / "box" / "door.toml").read_text())
+    yield folder
+    shutil.rmtree(folder)
+
+
+def installed(folder: Path, config: str) -> None:
+    """Run deploy.sh in it: no systemd runs there, as in an image that is being made."""
     deployed.checkout(folder / "usr/src/loumen")
     shutil.copytree(deployed.wheels(), folder / "usr/src/wheels")
-    shutil.copy2(Path(__file__).parent / "box" / "door.toml", folder / "usr/src/door.toml")
+    (folder / "usr/src/door.toml").write_text(config)
     words = "install --config /usr/src/door.toml --wheels /usr/src/wheels"
     done = within(folder, f"bash /usr/src/loumen/deploy.sh {words}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no systemd runs here: installed, and it starts when this machine boots" in done.stdout
-    yield folder
-    shutil.rmtree(folder)
 
 
 def within(root: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -114,7 +119,8 @@ def test_the_daemon_is_watched_bounded_and_made_safe() -> None:
     for line in (
         "Type=notify",
         "OOMPolicy=continue",
-        "ExecStopPost=-/opt/loumen/current/bin/loumen safe-state",
+        'ExecStopPost=-/bin/sh -c \'[ "$$EXIT_CODE $$EXIT_STATUS" = "exited 0" ] || '
+        "exec /opt/loumen/current/bin/loumen safe-state'",
         "TimeoutStopSec=5",
         "StateDirectory=loumen",
         "LoadCredential=box-key:loumen-box-key",

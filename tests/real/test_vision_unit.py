@@ -10,7 +10,7 @@ import pytest
 
 from gateway.vision import demo_faces
 from tests.real.box import deployed, machine
-from tests.real.test_deploy import BOX, Life
+from tests.real.test_deploy import BOX, Life, filled
 
 VISION = """
 [camera.main]
@@ -32,13 +32,10 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     door = (BOX / "door.toml").read_text().replace('run = "off"', 'run = "service"')
     door = door.replace('name = "Unit 1"', 'name = "Unit 1"\ncamera = "main"')
     (share / "faces.toml").write_text(door + VISION)
-    script = share / "faces.sh"
-    template = (BOX / "faces.sh").read_text()
-    script.write_text(template.replace("@SHARE@", str(share)).replace("@WHEELS@", str(deployed.wheels())))
-    code, output = machine.boot(script, share, within=600, memory="1024M")
+    code, output = machine.boot(filled("faces.sh", share), share, within=600, memory="1024M")
     print(output)
     assert code == 0, output
-    yield Life(output)
+    yield Life(output, share)
     shutil.rmtree(share)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ REAL = os.stat
 UNIT = "loumen-vision@doors.service"
 
 
-def looked(path: object, *arguments: object, **named: object) -> os.stat_result:
+def looked(path: Any, *arguments: Any, **named: Any) -> os.stat_result:
     """A machine with two cameras, a disk and what it really has."""
     kinds = {
         "/dev/video0": (81, stat.S_IFCHR),
@@ -26,7 +28,7 @@ def looked(path: object, *arguments: object, **named: object) -> os.stat_result:
     if path in kinds:
         major, kind = kinds[str(path)]
         return os.stat_result((kind | 0o660, *([0] * 9)), {"st_rdev": os.makedev(major, 0)})
-    return REAL(path, *arguments, **named)  # type: ignore[call-overload,no-any-return]
+    return REAL(path, *arguments, **named)
 
 
 @pytest.fixture
@@ -41,8 +43,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
         calls.append(command)
         return Done()
 
-    monkeypatch.setattr(devices.os, "stat", looked)
-    monkeypatch.setattr(devices.subprocess, "run", run)
+    monkeypatch.setattr(os, "stat", looked)
+    monkeypatch.setattr(subprocess, "run", run)
     return lambda: calls
 
 

@@ -98,17 +98,18 @@ def _build(where: Path) -> None:
         hooks = [f"--customize-hook={command}" for command in CUSTOMISE]
         left_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
         include = f"--include={','.join(PACKAGES)}"
-        _run("mmdebstrap", "--variant=minbase", "--quiet", include, *left_out, *hooks, SUITE, str(made), UNIT=str(unit))
-        _run("tar", "xf", str(made), "-C", str(tree))
+        run("mmdebstrap", "--variant=minbase", "--quiet", include, *left_out, *hooks, SUITE, str(made), UNIT=str(unit))
+        run("tar", "xf", str(made), "-C", str(tree))
         image = Path(scratch) / "disk.ext4"
         with image.open("wb") as file:
             file.truncate(DISK_GB * 1024**3)
-        _run("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-d", str(tree), str(image))
+        run("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-d", str(tree), str(image))
         made.rename(where / "root.tar")
         image.rename(where / "disk.ext4")
 
 
-def _run(*command: str, **environment: str) -> None:
+def run(*command: str, **environment: str) -> None:
+    """A step of a build. Raises CannotBuild with what it said."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": _path(), **environment}
     )

@@ -4,6 +4,7 @@ here=$share/one
 export PATH=$PATH:/usr/local/bin
 . "$share/board.sh"
 lines
+network
 
 deploy dry install --config "$share/door.toml" --wheels "$wheels" --dry-run
 echo "dry.left $(ls -d /opt/loumen /etc/loumen /etc/credstore /etc/systemd/system/loumen.service 2>/dev/null)"
@@ -15,7 +16,9 @@ echo "key.used $([ -e /var/lib/loumen/keys/box.key ] && echo no || echo yes) $(s
 echo "device $(stat -c '%U %G %a' /dev/gpiochip0)"
 echo "config $(stat -c '%U %G %a' /etc/loumen/gateway.toml)"
 echo "daemon $(stat -c %U "/proc/$(systemctl show --value -p MainPID loumen)")"
-echo "avahi $(grep -c loumen._tcp /etc/avahi/services/loumen.service)"
+echo "found $($there python3 "$share/finds.py" 192.168.7.2 2>&1 | tail -1)"
+echo "label $(loumen label --json)"
+echo "rules $(journalctl -b -u systemd-udevd -o cat --no-pager | grep -c loumen.rules)"
 loumen enrol --output /run/request.json >/dev/null; echo "enrol.code $?"
 echo "foreign $(find /var/lib/loumen ! -user loumen | tr '\n' ' ')"
 
@@ -42,4 +45,12 @@ rm /opt/big
 echo "# a release that dies"
 deploy dies update --wheels "$wheels" --health 3
 door taken_back
+
+echo "# a release that lives, and the way back"
+here=$share/two
+deploy update update --wheels "$wheels" --health 3
+door updated
+deploy back rollback --health 3
+mkdir -p /etc/systemd/system/loumen-switch.service.d
+printf '[Service]\nEnvironment=LOUMEN_HEALTH_SECONDS=3\n' >/etc/systemd/system/loumen-switch.service.d/test.conf
 echo "failed $(systemctl --failed --no-legend | tr '\n' ' ')"

@@ -4,8 +4,12 @@ here=$share/one
 export PATH=$PATH:/usr/local/bin
 . "$share/board.sh"
 lines
+network
 
-deploy install install --config "$share/door.toml" --wheels "$wheels" --health 3
+here=$share/one
+via=$there
+deploy install install --host pi@192.168.7.1 --config "$share/door.toml" --wheels "$wheels" --health 3
+via=
 
 echo "# hung"
 was=$(systemctl show --value -p MainPID loumen)
@@ -23,16 +27,28 @@ here=$share/sick
 deploy sick update --wheels "$wheels" --health 3
 door taken_back
 
-echo "# over a connection that is lost half-way"
-export PATH=$share/bin:$PATH LOSE=/run/lose
+echo "# over a connection that is lost half-way: while it sends, then while it switches"
+via=$there
 here=$share/five
-touch /run/lose
-deploy lost update --host box --wheels "$wheels" --health 3
+rm -rf /opt/loumen/wheels
+was=$(systemctl show --value -p MainPID loumen)
+deploy sending update --host pi@192.168.7.1 --wheels "$wheels" --health 3 &
+until [ "$(ls /opt/loumen/wheels 2>/dev/null | wc -l)" -gt 3 ]; do sleep 0.05; done
+pkill -KILL -u pi sshd
+wait $!
+echo "sending.same $([ "$(systemctl show --value -p MainPID loumen)" = "$was" ] && echo yes)"
+deploy lost update --host pi@192.168.7.1 --wheels "$wheels" --health 3 &
+until [ -e /opt/loumen/switching ]; do sleep 0.05; done
+ip link set eth0 down
+wait $!
 flock -w 200 /opt/loumen/deploy.lock true # it went on by itself
+ip link set eth0 up
+ip route add default via 192.168.7.2
 echo "lost.after $(basename "$(readlink /opt/loumen/current)")"
-deploy again update --host box --wheels "$wheels" --health 3
-deploy there status --host box
-deploy rollback rollback --health 3
+deploy again update --host pi@192.168.7.1 --wheels "$wheels" --health 3
+deploy there status --host pi@192.168.7.1
+via=
+deploy rollback rollback # watched for its full minute
 door rolled_back
 deploy status status
 systemctl stop loumen

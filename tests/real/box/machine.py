@@ -1,14 +1,17 @@
 """Boots the empty Debian of image.py with systemd, runs one script in it as root, gives back what it said.
 
-The script finds the host's files under /mnt, read and write; its own changes go to a copy-on-write file that is
-thrown away. The processor is one, the disk is real: `deploy.sh` takes about a minute here.
+The script finds the host's files under /mnt, read and write; its own changes go to a copy-on-write file in `scratch`:
+the next boot with the same `scratch` goes on from there. The processor is one, the disk is real: `deploy.sh` takes
+about a minute here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from tests.real.box import image
@@ -17,8 +20,13 @@ from tests.real.uml import build
 DONE = "loumen-guest: done "
 
 
-def boot(script: Path, scratch: Path, within: float, memory: str = "768M") -> tuple[int, str]:
-    """Exit code and output of `script`; code -9 when it took longer than `within` seconds or the machine died."""
+def boot(
+    script: Path, scratch: Path, within: float, memory: str = "768M", cut: tuple[str, float] | None = None
+) -> tuple[int, str]:
+    """Exit code and output of `script`; code -9 when it took longer than `within` seconds or the machine died.
+
+    `cut` takes the power away so many seconds after a line that begins so: SIGKILL to the whole machine.
+    """
     command = [str(build.kernel()), f"mem={memory}", f"uml_dir={scratch}", "con=null", "con0=fd:0,fd:1", "console=tty0"]
     command += ["root=/dev/ubda", "rw", f"ubd0={scratch / 'cow'},{image.disk()}", "quiet", "loglevel=3"]
     command += ["systemd.show_status=0", f"loumen.script={script.resolve()}"]
@@ -30,11 +38,23 @@ def boot(script: Path, scratch: Path, within: float, memory: str = "768M") -> tu
         start_new_session=True,
         env={"HOME": str(scratch), "PATH": os.environ.get("PATH", "")},
     )
-    try:
-        raw, _ = process.communicate(timeout=within)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raw, _ = process.communicate()
-    output = raw.decode(errors="replace").replace("\r\n", "\n")
-    told = [line for line in output.splitlines() if line.startswith(DONE)]
-    return (int(told[-1].removeprefix(DONE)) if told else -signal.SIGKILL), output
+    assert process.stdout is not None
+
+    def power_off() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timers = [threading.Timer(within, power_off)]
+    timers[0].start()
+    lines = []
+    with process:
+        for raw in process.stdout:
+            lines.append(raw.decode(errors="replace").rstrip("\r\n"))
+            if cut is not None and lines[-1].startswith(cut[0]):
+                timers.append(threading.Timer(cut[1], power_off))
+                timers[-1].start()
+                cut = None
+    for timer in timers:
+        timer.cancel()
+    told = [line for line in lines if line.startswith(DONE)]
+    return (int(told[-1].removeprefix(DONE)) if told else -signal.SIGKILL), "\n".join(lines) + "\n"
