@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.access.decision import REASONS as AT_DOORS
+from gateway.cli.words import line_name
 from gateway.demo.gate import BEAM, HOME, LOOP, NEIGHBOURS
 from gateway.demo.house import DENIED, EXIT, LOCK, House
 from gateway.demo.stage import Lines, StageError
 from gateway.errors import N_
+from gateway.lanes.decision import REASONS as AT_LANES
+from gateway.locale import tell
 from gateway.vision.demo_faces import resident_pictures, stranger_pictures
 
 RECEIPT_WITHIN = 20.0  # seconds from an event to the desk's receipt for it
@@ -58,7 +62,9 @@ class Story:
         self.box.wait(_faces_started, 60, "the vision process")
         status = self.house.status()
         engine, detector = status["vision"]["engine"], status["vision"]["detector"]
-        return f"{status['ready_seconds']} s, {status['resident_kb'] // 1024} MB, {engine}/{detector}"
+        facts = {"seconds": status["ready_seconds"], "memory": status["resident_kb"] // 1024}
+        said = N_("doors ready after {seconds} s, {memory} MB; detector {detector} ({engine})")
+        return tell(said, {**facts, "engine": engine, "detector": detector})
 
     def enrol(self) -> str:
         stage = self.house.stage
@@ -77,7 +83,9 @@ class Story:
             raise StageError(N_("the door opened for {person}, who is not the resident"), person=event["person"])
         self._at_desk("door.opened.v1", RECEIPT_WITHIN)
         self._received()
-        return f"{(opened - shown):.2f} s, {event['distance']:.3f} < {event['threshold']:.3f}"
+        said = N_("{seconds} s from the picture to the relay; distance {distance}, allowed {threshold}")
+        facts = {name: f"{event[name]:.3f}" for name in ("distance", "threshold")}
+        return tell(said, {**facts, "seconds": f"{opened - shown:.2f}"})
 
     def stranger(self) -> str:
         self._closed()
@@ -87,7 +95,10 @@ class Story:
             self.house.opened(shown, QUIET)
         except TimeoutError:
             denied = self.house.building.changes(DENIED)
-            return f"{event['code']}, {event['distance']:.3f}, {'red lamp' if denied else 'no lamp'}"
+            said = N_("refused, with the red lamp: {why}; distance {distance}")
+            if not denied:
+                said = N_("refused, and no lamp said so: {why}; distance {distance}")
+            return tell(said, {"why": AT_DOORS[str(event["code"])], "distance": f"{event['distance']:.3f}"})
         raise StageError(N_("the door opened for a stranger"))
 
     def car(self) -> str:
@@ -103,7 +114,9 @@ class Story:
             raise StageError(N_("the barrier opened for {vehicle}, which is not the car"), vehicle=event["vehicle"])
         gate.leave()
         self._at_desk("lane.raised.v1", RECEIPT_WITHIN)
-        return f"{HOME}: {(opened - came):.2f} s; {NEIGHBOURS}: {refused['code']}"
+        said = N_("{plate} after {seconds} s; {other}: {why}")
+        facts = {"plate": HOME, "other": NEIGHBOURS, "why": AT_LANES[str(refused["code"])]}
+        return tell(said, {**facts, "seconds": f"{opened - came:.2f}"})
 
     def under(self) -> str:
         gate, building = self.house.gate, self.house.building
@@ -120,13 +133,14 @@ class Story:
         gate.falls(opened)
         self._at_box("lane.lowered.v1", 5)
         self._at_desk("lane.reversed.v1", RECEIPT_WITHIN)
-        return f"{event['because']}, {1000 * (stopped - broken):.0f} ms"
+        facts = {"what": line_name(str(event["because"])), "ms": f"{1000 * (stopped - broken):.0f}"}
+        return tell(N_("{what}: stopped and raised after {ms} ms"), facts)
 
     def burst(self) -> str:
         assert self.box is not None
         event = self.house.water.night(self.box)
         self._at_desk("water.leak_suspected.v1", RECEIPT_WITHIN)
-        return f"{event['meter']}, {event['rule']}, {event['litres']} L"
+        return tell(N_("meter {meter}: {litres} L ran"), {"meter": event["meter"], "litres": event["litres"]})
 
     def command(self) -> str:
         spy = self.spy = self.house.eavesdropper()
@@ -136,7 +150,8 @@ class Story:
         opened = self.house.opened(asked, 10)
         event = self._at_box("door.opened.v1", 5)
         spy.wait(lambda said: "heard" in said, 10, "the command in the broker")
-        return f"{(opened - asked):.2f} s, {event['actor']}"
+        said = N_("{seconds} s from the desk to the relay; {actor} stands in the journal")
+        return tell(said, {"seconds": f"{opened - asked:.2f}", "actor": event["actor"]})
 
     def replay(self) -> str:
         self._closed()
@@ -147,7 +162,7 @@ class Story:
         refused = self._at_box("command.refused.v1", 10)
         if self.house.edges(replayed):
             raise StageError(N_("the replayed command moved the lock"))
-        return str(refused["reason"])
+        return tell(N_("refused, and recorded as '{reason}'"), {"reason": refused["reason"]})
 
     def offline(self) -> str:
         self.house.stage.kill("broker")
@@ -158,7 +173,7 @@ class Story:
             self.house.building.let_go(EXIT)
             self._closed()
             self._at_box("door.opened.v1", 5)
-        return "3"
+        return tell(N_("{count} presses, {count} openings"), {"count": 3})
 
     def online(self) -> str:
         self.house.start_broker()
@@ -170,7 +185,7 @@ class Story:
         holes = [hole for epoch in held["epochs"] for hole in epoch["holes"]]
         if holes or held["findings"]:
             raise StageError(N_("the desk misses {holes} and found {findings}"), holes=holes, findings=held["findings"])
-        return f"{held['events']} events"
+        return tell(N_("events at the desk: {count}"), {"count": held["events"]})
 
     def end(self) -> str:
         import signal
@@ -179,7 +194,7 @@ class Story:
         if code != 0:
             raise StageError(N_("the daemon ended with {code}"), code=code)
         verified = self.house.stage.ask("event", "verify")
-        return f"{verified.get('rows', verified.get('events', ''))} events"
+        return tell(N_("events in the journal: {count}"), {"count": verified["rows"]})
 
     # --- what steps have in common
 
