@@ -1,4 +1,6 @@
-"""Hourly copies of the directory: which there are, making one, taking one back. Blocks: runs in a thread.
+"""Copies of the directory, made some minutes after a change: which there are, making one, taking one back.
+
+Blocks: runs in a thread.
 
 A copy holds ciphertext; the keys are elsewhere and are never copied, so whoever is forgotten is
 forgotten in every copy as well. SQLite's backup reads through a connection of its own in one go.
@@ -27,6 +29,16 @@ def made_at(copy: Path) -> datetime | None:
     """When the copy was made, as the box believed."""
     match = _NAME.fullmatch(copy.name)
     return datetime.strptime(match[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if match else None
+
+
+def is_fresh(state: Path) -> bool:
+    """Whether nothing was written since the newest copy was made: a restart needs no other one. Raises nothing."""
+    found = newest_first(state / "copies")
+    try:
+        made = found[0].stat().st_mtime_ns if found else 0
+        return all(path.stat().st_mtime_ns < made for path in state.glob("directory.db*") if path.suffix != ".db-shm")
+    except OSError:
+        return False
 
 
 def _next_name(folder: Path, wall: datetime) -> str:

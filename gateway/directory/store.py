@@ -38,8 +38,9 @@ from gateway.journal.event import Event
 from gateway.vision.protocol import SPACES
 
 T = TypeVar("T")
-COPY_EVERY = 3600.0
-COPIED_A_DAY = 25_000_000  # bytes that copies may write: from 1 MB on they are made less often than hourly
+FIRST_COPY = 120.0  # seconds after the start: a box that restarts often has copies too
+COPY_EVERY = 600.0  # seconds at least between two copies, and only after a change
+COPIED_A_DAY = 25_000_000  # bytes that copies may write: one of 1 MB is made hourly
 LOOK_AT_DATES_EVERY = 60.0
 START_WITHIN = 8.0  # seconds that a command waits for the files to be opened; who asked waits 10
 DISK = N_("look at the disk: 'loumen doctor disk database'; what is known goes on opening doors")
@@ -95,8 +96,9 @@ class Directory:
             self._problem(name, problem)
         for event in started.events:
             self.note(event)
-        self._copied = (-1, self._newest_copy_time())
         self.snapshot = Snapshot(started.people, self.snapshot.generation + 1)
+        known = not started.events and await self.in_thread(functools.partial(copies.is_fresh, self._folder))
+        self._copied = (self.snapshot.generation if known else -1, self._newest_copy_time())
         self._tell()
         self._started.set()
         self._keeper = asyncio.create_task(self._keep(), name="directory-keeper")
@@ -264,9 +266,9 @@ class Directory:
         return made.isoformat() if made else ""
 
     async def _keep(self) -> None:
-        """Copies each hour, and a new generation when somebody's validity begins or ends."""
+        """Copies after changes, and a new generation when somebody's validity begins or ends."""
         loop = asyncio.get_running_loop()
-        copy_at = loop.time() + COPY_EVERY
+        copy_at = loop.time() + FIRST_COPY
         current = self._current()
         while True:
             await asyncio.sleep(LOOK_AT_DATES_EVERY)

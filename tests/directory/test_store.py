@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.directory import events
+from gateway.directory import events, store
+from gateway.directory.copies import newest_first
 from gateway.directory.faces import ConsentGiven
 from gateway.directory.people import Changes
 from gateway.directory.store import Directory
@@ -257,5 +258,43 @@ def test_key_files_are_private(tmp_path: Path) -> None:
             await house.people.forget([await house.add()], CLERK)
             for name in ("keys/box.key", "keys/keys.db", "directory.db", "revoked.log"):
                 assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600, name
+
+    run(scenario())
+
+
+def test_a_copy_is_made_soon_after_the_start_and_again_only_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box that restarts more often than hourly had none, and lost everybody with its file."""
+    for name, seconds in (("FIRST_COPY", 0.05), ("COPY_EVERY", 0.05), ("LOOK_AT_DATES_EVERY", 0.02)):
+        monkeypatch.setattr(store, name, seconds)
+
+    def copied() -> int:
+        """The newest copy's number; old ones are removed."""
+        found = newest_first(tmp_path / "copies")
+        return int(found[0].name.split("-")[1]) if found else 0
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(20):
+            while copied() < count:  # noqa: ASYNC110  (a thread makes the file)
+                await asyncio.sleep(0.02)
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as house:
+            await house.add("王小明")
+            await until(1)
+            changes = house.directory.snapshot.generation
+            await house.directory.copy()
+            count = copied()
+            assert house.directory.snapshot.generation == changes
+        async with opened(tmp_path) as house:
+            turns = 0
+            while turns < 20:
+                turns += 1
+                await asyncio.sleep(0.02)  # the keeper's turns
+            assert copied() <= count + 1  # what closing wrote into the file may be copied once
+            count = copied()
+            await house.add("李秀英")
+            await until(count + 1)
 
     run(scenario())
