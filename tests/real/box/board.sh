@@ -28,7 +28,7 @@ door() { # by its exit button and by a command: each "yes" where the lock was re
     echo "$1.command $(becomes 17 1)$(becomes 17 0)"
 }
 network() { # a wire to a technician's machine, which is a network namespace; ssh to pi@192.168.7.1 by key works from there
-    export HOME=/root
+    export HOME=~root
     ip netns add technician
     ip link add eth0 type veth peer name eth0 netns technician
     ip addr add 192.168.7.1/24 dev eth0
@@ -39,10 +39,10 @@ network() { # a wire to a technician's machine, which is a network namespace; ss
     ip route add default via 192.168.7.2
     useradd --create-home pi
     echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi
-    mkdir -p /root/.ssh ~pi/.ssh
-    ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
-    cp /root/.ssh/id_ed25519.pub ~pi/.ssh/authorized_keys
-    echo 'StrictHostKeyChecking accept-new' >/root/.ssh/config
+    mkdir -p ~/.ssh ~pi/.ssh
+    ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
+    cp ~/.ssh/id_ed25519.pub ~pi/.ssh/authorized_keys
+    echo 'StrictHostKeyChecking accept-new' >~/.ssh/config
 }
 there='ip netns exec technician'
 deploy() { # name, words: what it said, its exit code, the seconds it took
