@@ -19,6 +19,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = REPOSITORY / "tests" / "real" / "debian-packages.txt"
+PACKAGES_NIGHTLY = PACKAGES.with_name("debian-packages-nightly.txt")
 KERNEL = REPOSITORY / "tests" / "real" / "uml" / "build.py"
 PYTEST = (".venv/bin/python", "-m", "pytest", "-q", "--durations=5", "--durations-min=5")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
@@ -71,16 +72,17 @@ def command(*words: str) -> bool:
     return subprocess.run(words, cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def listed() -> list[str]:
+def listed(*, nightly: bool) -> list[str]:
     """The Debian packages of the real parts."""
     lines = PACKAGES.read_text().splitlines()
+    lines += PACKAGES_NIGHTLY.read_text().splitlines() if nightly else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def not_installed() -> list[str]:
+def not_installed(*, nightly: bool) -> list[str]:
     """Those of them that this machine lacks; none where it is no Debian."""
     lacking = []
-    for package in listed():
+    for package in listed(nightly=nightly):
         query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
         try:
             state = subprocess.run(query, capture_output=True, text=True, check=False).stdout
@@ -92,9 +94,9 @@ def not_installed() -> list[str]:
     return lacking
 
 
-def packages() -> bool:
+def packages(*, nightly: bool) -> bool:
     """Install what is missing as root; else say how, and let the tests that need it be skipped by name."""
-    lacking = not_installed()
+    lacking = not_installed(nightly=nightly)
     if not lacking:
         return True
     install = ["apt-get", "install", "-y", "--no-install-recommends", *lacking]
@@ -136,11 +138,11 @@ def long(stages: Stages, *, ready: Callable[[], bool]) -> None:
 
 def main(arguments: list[str]) -> int:
     """`stages.py`, or `stages.py --nightly`."""
-    stages = Stages()
-    stages.stage("Debian packages", packages)
+    stages, nightly = Stages(), arguments == ["--nightly"]
+    stages.stage("Debian packages", lambda: packages(nightly=nightly))
     with kernel_in_the_background() as ready:
         if stages.stage("virtual environment", lambda: command("make", "--no-print-directory", ".venv")):
-            (long if arguments == ["--nightly"] else short)(stages, ready=ready)
+            (long if nightly else short)(stages, ready=ready)
     return 0 if stages.report() else 1
 
 
