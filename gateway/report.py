@@ -244,8 +244,8 @@ def _camera_problem(camera: CameraHealth) -> s.Problem:
 def _failing(life: Life) -> s.Problem:
     return s.Problem(
         part=life.name,
-        what=N_("{service} failed {times} times in a row ({problem}) and is started again"),
-        facts={"service": life.name, "times": life.failing, "problem": life.problem},
+        what=N_("failed {times} times in a row ({problem}); it is started again by itself"),
+        facts={"times": life.failing, "problem": life.problem},
         mend=N_("see the log: journalctl -u loumen"),
         severity="warning",
     )

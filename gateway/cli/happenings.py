@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.decision import REASONS as AT_DOORS
-from gateway.cli.words import LANE_MODES, MODES, line_name
+from gateway.cli.words import LANE_MODES, MODES, line_name, part_name
 from gateway.errors import N_
 from gateway.lanes.decision import REASONS as AT_LANES
 from gateway.locale import _, tell
@@ -176,6 +176,8 @@ def _facts(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         facts["why"] = ENDS.get(str(fields.get("why", "")).partition(":")[0], fields.get("why"))
     if "mode" in fields:
         facts["mode"] = (LANE_MODES if kind.startswith("lane.") else MODES).get(fields["mode"], fields["mode"])
+    if "service" in fields:
+        facts["service"] = part_name(str(fields["service"]))
     for name in ("person", "vehicle", "receiver"):
         facts[name] = str(fields.get(name) or "-")[:8]
     return facts

@@ -82,6 +82,8 @@ LINES = {
 #: Parts of the box as problems name them.
 PARTS = {
     "config": N_("configuration"),
+    "configuration": N_("configuration"),
+    "good configuration": N_("last good configuration"),
     "identity": N_("identity"),
     "vision": N_("face recognition"),
     "plates": N_("plate reading"),
