@@ -70,6 +70,7 @@ SENTENCES: dict[str, Sentence] = {
     "door.refused.v1": N_("door {door} refused: {why}"),
     "face.enrolled.v1": N_("faces of {person} enrolled"),
     "face.removed.v1": N_("faces of {person} removed"),
+    "journal.closed.v1": N_("the journal's events up to {through} were signed as closed"),
     "journal.dropped.v1": N_("events were dropped ({reason})"),
     "journal.epoch_started.v1": N_("a new epoch of the journal begins ({reason})"),
     "journal.gap.v1": N_("a damaged journal was set aside: {aside}"),
