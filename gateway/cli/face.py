@@ -10,12 +10,13 @@ from typing import Any, Final
 from gateway.cli.consent import SHIPPED, add_consent_options, consent_fields
 from gateway.cli.shell import Shell
 from gateway.errors import BadImage, BadRequest, LoumenError, N_
-from gateway.locale import _, tell
+from gateway.locale import _, moment, tell
 
 MOST: Final = 10 * 1024 * 1024  # one picture
 TOGETHER: Final = 4 * 1024 * 1024  # pictures of one request, unless one alone is larger
 A_REQUEST: Final = 10
 PATIENCE: Final = 120.0
+LOOK: Final = (1, 60)  # seconds that a camera may look
 #: What a folder is looked through for. Kinds that nothing here reads are among them: told, and not passed over.
 PICTURES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif"}
@@ -89,13 +90,26 @@ def _enrol(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.camera is not False:
         done = shell.client().command(
             "face.enrol",
-            {**fields, **once, "camera": arguments.camera, "seconds": arguments.seconds},
+            {**fields, **once, "camera": arguments.camera, "seconds": _seconds(arguments)},
             time_out=PATIENCE,
         )
     else:
         done = _enrol_files(files, fields, once, shell)
     shell.out(done, lambda: _tell_enrolled(done, shell))
     return shell.done(bool(done["faces"]))
+
+
+def _seconds(arguments: argparse.Namespace) -> float:
+    given = float(arguments.seconds)
+    if not LOOK[0] <= given <= LOOK[1]:
+        raise BadRequest(
+            N_("a camera looks for {least} to {most} seconds, not for {given}"),
+            mend=N_("give --seconds 10, or leave it out"),
+            least=LOOK[0],
+            most=LOOK[1],
+            given=given,
+        )
+    return given
 
 
 def _enrol_files(files: Sequence[Path], fields: dict[str, Any], once: dict[str, Any], shell: Shell) -> dict[str, Any]:
@@ -215,7 +229,7 @@ def _consent(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.consent is None:
         arguments.consent = SHIPPED
     done = shell.client().command("face.consent", {"person": arguments.person, **consent_fields(arguments)})
-    facts = {"wording": done["wording"], "date": done["given_at"][:10]}
+    facts = {"wording": done["wording"], "date": moment(done["given_at"])}
     shell.out(done, lambda: tell(N_("the consent to '{wording}' of {date} is recorded"), facts))
     return shell.done()
 
@@ -228,7 +242,7 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
             face["id"],
             face["person"][:8],
             f"{face['quality']:.2f}",
-            face["added_at"][:10],
+            moment(face["added_at"], "%Y-%m-%d"),
             face["engine"],
             face["origin"],
         )
@@ -256,7 +270,7 @@ def _remove(arguments: argparse.Namespace, shell: Shell) -> int:
 def _try(arguments: argparse.Namespace, shell: Shell) -> int:
     if (arguments.file is None) == (arguments.camera is False):
         raise BadRequest(N_("give a picture or a --camera"), mend=N_("see 'loumen face try --help'"))
-    fields: dict[str, Any] = {"door": arguments.door, "camera": arguments.camera, "seconds": arguments.seconds}
+    fields: dict[str, Any] = {"door": arguments.door, "camera": arguments.camera, "seconds": _seconds(arguments)}
     if arguments.file is not None:
         fields["pictures"] = [{"name": arguments.file.name, "data": _read(arguments.file)}]
     done = shell.client().command("face.try", fields, time_out=PATIENCE)

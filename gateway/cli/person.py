@@ -194,9 +194,11 @@ def _tell_person(document: dict[str, Any], shell: Shell) -> None:
         if value not in {None, ""}:
             shell.say("  " + labelled(_(label), str(value)))
     for consent in document["consents"]:
-        end = tell(N_(", withdrawn {date}"), {"date": consent["withdrawn_at"][:10]}) if consent["withdrawn_at"] else ""
+        end = (
+            tell(N_(", withdrawn {date}"), {"date": moment(consent["withdrawn_at"])}) if consent["withdrawn_at"] else ""
+        )
         guardian = tell(N_(", guardian {name}"), {"name": consent["guardian"]}) if consent["guardian"] else ""
-        facts = {"date": consent["given_at"][:10], "wording": consent["wording"], "by": consent["recorded_by"]}
+        facts = {"date": moment(consent["given_at"]), "wording": consent["wording"], "by": consent["recorded_by"]}
         told = tell(N_("consented {date} to '{wording}', recorded by {by}"), facts)
         shell.say(f"  {told}{guardian}{end}")
 

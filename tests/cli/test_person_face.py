@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.dispatch import dispatch
+from gateway.locale import moment
 from tests.cli.people_box import box
 from tests.directory.house import TestIdentity, TestVision, embedding
 
@@ -134,6 +136,22 @@ def test_bad_pictures_have_a_reason(loumen: Loumen, vision: TestVision, tmp_path
     code, words = loumen("face", "enrol", "李秀英", picture, huge, empty, words=True)
     assert "no picture was taken" in words
     assert "huge.jpg has more than 10 MB" in words
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-5", "0", "1e9"])
+def test_a_camera_looks_for_seconds_not_for_years(loumen: Loumen, seconds: str) -> None:
+    loumen("person", "add", "李秀英", "--all-doors", "--consent")
+    code, words = loumen("face", "enrol", "李秀英", "--camera", f"--seconds={seconds}", words=True)
+    assert code == 2
+    assert "1 to 60 seconds" in words
+
+
+def test_a_consents_moment_is_told_by_the_sites_clock(loumen: Loumen) -> None:
+    loumen("person", "add", "李秀英", "--all-doors")
+    code, words = loumen("face", "consent", "李秀英", "--consented-on", "2026-05-05T23:30", words=True)
+    assert code == 0
+    given = datetime.fromisoformat(loumen("person", "show", "李秀英")[1]["consents"][0]["given_at"])
+    assert moment(given.isoformat()) in words
 
 
 def test_one_bad_picture_does_not_stop_the_others(loumen: Loumen, vision: TestVision, tmp_path: Path) -> None:
