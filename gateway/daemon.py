@@ -110,6 +110,7 @@ class Daemon:
         if self.config.lane:
             self._start_lanes()
         self._write_pins()
+        self.lines.claimed = self._write_pins  # a lock that was busy at the start must be known to safe-state too
         notify("READY=1\nSTATUS=doors are ready")
         self.ready_seconds = round(time.monotonic() - self.began, 3)
         self.started_at = self.clock.now().wall.isoformat()

@@ -7,7 +7,7 @@ The one register of what this box holds and of what it cannot have, with the rea
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,7 @@ class Lines:
         self.outputs: dict[str, HeldOutput] = {}
         self.inputs: dict[str, HeldInput] = {}
         self.missing: dict[str, Missing] = {}
+        self.claimed: Callable[[], None] = lambda: None  # told of each output that is claimed
 
     def output(self, name: str, conf: schema.Output, use: str, max_on: float) -> OutputLine:
         """Claim an output at rest. Raises DriverError."""
@@ -108,6 +109,7 @@ class Lines:
             raise
         self.outputs[name] = HeldOutput(name, driver, use, line)
         self.missing.pop(name, None)
+        self.claimed()
         return line
 
     def input(self, name: str, conf: schema.Input) -> InputLine:

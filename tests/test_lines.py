@@ -127,6 +127,20 @@ def test_a_line_that_does_not_exist_and_one_that_goes() -> None:
     run(scenario())
 
 
+def test_an_output_that_comes_late_is_told_of() -> None:
+    async def scenario() -> None:
+        building = Building()
+        building.line(LOCK).busy = "pigpiod"
+        async with a_door(building) as (_door, lines):
+            told = list[set[str]]()
+            lines.claimed = lambda: told.append(set(lines.outputs))
+            building.line(LOCK).busy = ""
+            await asyncio.sleep(6)
+            assert told == [{"main.lock", "main.indicators.denied"}]
+
+    run(scenario())
+
+
 def test_a_line_of_which_nothing_is_known_has_a_mend_too() -> None:
     (problem,) = _line_problems("door", [DoorStatus(id="main", faults=("lock",))])
     assert problem.mend
