@@ -100,7 +100,7 @@ def run(seconds: float, starts: int, meters: int) -> dict[str, Any]:
         stage = stack.enter_context(Stage.raised())
         wire = None
         if not lacking:
-            wire = stack.enter_context(ModbusBus(modbus_bus.build(stage.folder), stage.folder, baud=9600))
+            wire = stack.enter_context(ModbusBus(modbus_bus.build(stage.folder), stage.folder, baud=9600, counted=True))
             water(wire, meters, 0)
         house = House.build(stage)
         configure(house, wire, meters)
@@ -140,7 +140,9 @@ def run(seconds: float, starts: int, meters: int) -> dict[str, Any]:
 def idle_python_mb() -> float:
     """A Python that does nothing."""
     idler = subprocess.Popen(
-        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert idler.stdout is not None
     idler.stdout.readline()

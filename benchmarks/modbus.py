@@ -7,6 +7,9 @@ imposes no time, so the peer gives each answer when a wire of 11 bits a characte
 request, 3.5 characters of silence, answer. The limit is a master without any delay of its own that asks
 the living meters only: request, silence, answer, silence, and again. Ours asks as fast as it can, the
 dead one included, through the same scheduler, driver and profile as the daemon.
+
+The rival in the same run is a bare blocking loop over one living meter: it writes, reads until the answer's bytes are
+there, sleeps the silence, checks nothing. What it lacks to 100 % is the machine's, not ours.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import resource
 import sys
@@ -23,6 +27,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from gateway.clock import LoopClock
 from gateway.config import schema
@@ -77,6 +85,27 @@ async def poll(port: Path, meters: int, seconds: float) -> tuple[int, int, float
     return seen, unseen, spent
 
 
+def bare(port: Path, seconds: float) -> tuple[int, float]:
+    """Answers that a loop without any thought gets from one meter, and the seconds they took."""
+    (span,) = p.spans(profiles.load(PROFILE))
+    request = FramerRTU(DecodePDU(is_server=False)).buildFrame(
+        ReadHoldingRegistersRequest(dev_id=1, address=span.address, count=span.count)
+    )
+    wire = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    answers, began = 0, time.monotonic()
+    try:
+        while time.monotonic() - began < seconds:
+            os.write(wire, request)
+            wanted = 5 + 2 * span.count
+            while wanted > 0:
+                wanted -= len(os.read(wire, wanted))
+            answers += 1
+            time.sleep(3.5 * 11 / BAUD)  # the wire's silence is the point
+    finally:
+        os.close(wire)
+    return answers, time.monotonic() - began
+
+
 def limit() -> float:
     """Seconds of wire for one look."""
     characters = sum(8 + 3.5 + 5 + 2 * span.count + 3.5 for span in p.spans(profiles.load(PROFILE)))
@@ -101,6 +130,7 @@ def main() -> int:
             processor = time.process_time()
             seen, unseen, spent = asyncio.run(poll(wire.port, given.meters, given.seconds))
             processor = time.process_time() - processor
+            bare_seen, bare_spent = bare(wire.port, given.seconds / 4)
     possible = spent / limit()
     document = {
         "meters": given.meters,
@@ -112,17 +142,23 @@ def main() -> int:
         "possible": round(possible, 1),
         "ratio": round(seen / possible, 3),
         "wanted": WANTED,
+        "bare_ratio": round(bare_seen * limit() / bare_spent, 3),
+        "bare_answers": bare_seen,
         "cpu_ms_a_look": round(1000 * processor / max(1, seen), 3),
         "resident_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "machine": platform.processor() or platform.machine(),
+        "machine": platform.node(),
+        "processors": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
     }
     if given.json:
         print(json.dumps(document))
     else:
         print(
             f"{given.meters} meters, one dead, {BAUD} baud: {seen} looks in {spent:.0f} s, "
-            f"{document['ratio']:.1%} of the wire's limit (wanted {WANTED:.0%}); {unseen} unanswered, "
-            f"{document['cpu_ms_a_look']} ms of processor a look"
+            f"{document['ratio']:.1%} of the wire's limit (wanted {WANTED:.0%}; a bare blocking loop over one meter: "
+            f"{document['bare_ratio']:.1%} of it, {bare_seen} answers); {unseen} unanswered, "
+            f"{document['cpu_ms_a_look']} ms of processor a look; on {document['machine']}, "
+            f"{document['processors']} processors, load {document['load']}"
         )
     return 0 if seen / possible >= WANTED else 1
 

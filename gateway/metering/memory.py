@@ -19,7 +19,7 @@ from gateway.journal.rows import Position
 from gateway.metering.watch import Refusal, Watch
 
 LAYOUT = 2
-REFUSALS = 30  # kept of each meter; the same in a row counts once
+REFUSALS = 20  # kept of each meter; the same in a row counts once
 
 log = logging.getLogger("loumen.metering")
 

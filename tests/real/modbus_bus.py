@@ -37,11 +37,15 @@ def line_of(unit: int, kind: str, registers: Mapping[int, int] | None) -> str:
 
 
 class ModbusBus:
-    """`port` is what the box opens. `baud` imposes the time of a wire of 11 bits a character."""
+    """`port` is what the box opens. `baud` imposes the time of a wire of 11 bits a character; `counted` costs a file
+    an answer.
+    """
 
-    def __init__(self, program: Path, folder: Path, baud: int = 0, port: str = "ttyUSB0") -> None:
+    def __init__(
+        self, program: Path, folder: Path, baud: int = 0, port: str = "ttyUSB0", *, counted: bool = False
+    ) -> None:
         self._program, self._folder, self._baud = program, folder, baud
-        self._answers = folder / "answers"
+        self._answers = folder / "answers" if counted else None
         self.port = folder / port
         self._wire: subprocess.Popen[bytes] | None = None
         self._peer: subprocess.Popen[str] | None = None
@@ -63,7 +67,7 @@ class ModbusBus:
     @property
     def answers(self) -> int:
         """How often a meter has answered since it was plugged in."""
-        text = self._answers.read_text() if self._answers.exists() else ""
+        text = self._answers.read_text() if self._answers is not None and self._answers.exists() else ""
         return int(text) if text.strip() else 0
 
     def plug(self, port: str = "") -> None:
@@ -78,7 +82,7 @@ class ModbusBus:
             assert time.monotonic() < until, "no pseudo-terminals"
             time.sleep(0.01)  # socat says nothing when they are there
         self._peer = subprocess.Popen(
-            [str(self._program), str(far), str(self._baud), str(self._answers)],
+            [str(self._program), str(far), str(self._baud), str(self._answers or "-")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
