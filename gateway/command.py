@@ -20,6 +20,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from drivers.errors import N_
+
+#: What whoever has too low a role may do.
+HIGHER = N_("use sudo, or let an administrator add your user to [control] in the configuration")
+#: How roles are called; the keys stand in the configuration and in the journal.
+ROLES = (N_("resident"), N_("clerk"), N_("technician"), N_("administrator"))
+
 
 class Role(IntEnum):
     """Who may order what; each role may do what the lower ones may, except as a command says."""

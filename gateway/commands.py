@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.clock import Clock
-from gateway.command import Actor, Command, Handler, Kind
+from gateway.command import HIGHER, Actor, Command, Handler, Kind
 from gateway.errors import BadRequest, LoumenError, N_, NotFound, Refused
 from gateway.journal.event import Event, Importance
 from gateway.journal.store import Journal
@@ -96,9 +96,10 @@ class Commands:
         if actor.role < command.role:
             self._note(command, actor, "refused")
             raise Refused(
-                N_("{command} needs the role {role}; you have {have}"),
+                N_("{command} needs the role {needed}; you have {have}"),
+                mend=HIGHER,
                 command=command.command_name(),
-                role=command.role.name.lower(),
+                needed=command.role.name.lower(),
                 have=actor.role.name.lower(),
             )
         if command.kind is Kind.QUERY:

@@ -62,7 +62,7 @@ def _keys(shell: Shell) -> int:
     document = shell.client().command("sync.keys")
     columns = [N_("key"), N_("role"), N_("name"), N_("gives receipts")]
     rows = [
-        (key["kid"], key["role"], key["name"], shell._(N_("yes") if key["receiver"] else N_("no")))
+        (key["kid"], shell._(key["role"]), key["name"], shell._(N_("yes") if key["receiver"] else N_("no")))
         for key in document["keys"]
     ]
 

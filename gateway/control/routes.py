@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from gateway.command import Actor, Command, Role
+from gateway.command import HIGHER, Actor, Command, Role
 from gateway.control.answers import NDJSON, Busy, encode, error_body
 from gateway.control.connection import Answer, Request
 from gateway.errors import BadRequest, LoumenError, N_, NotFound, Refused
@@ -92,7 +92,7 @@ class Routes:
         if request.method != method:
             raise MethodNotAllowed(N_("{path} takes {method} only"), path=request.path[:200], method=method)
         if request.role < role:
-            raise Refused(N_("this needs the role {role}"), role=role.name.lower())
+            raise Refused(N_("this needs the role {needed}"), mend=HIGHER, needed=role.name.lower())
         return await answer(request)
 
     # --- questions
