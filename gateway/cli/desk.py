@@ -331,7 +331,9 @@ def _keys(authority: Authority, arguments: argparse.Namespace, shell: Shell) -> 
         case "send":
             return _send_keys(authority, arguments.kid, shell)
     columns = [N_("key"), N_("role"), N_("name"), N_("gives receipts")]
-    rows = [(key.kid, shell._(key.role), key.name, shell._(N_("yes") if key.receiver else N_("no"))) for key in listed.keys]
+    rows = [
+        (key.kid, shell._(key.role), key.name, shell._(N_("yes") if key.receiver else N_("no"))) for key in listed.keys
+    ]
     document = {"version": listed.version, "keys": [msgspec.to_builtins(key) for key in listed.keys]}
 
     def human() -> None:
