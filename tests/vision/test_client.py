@@ -187,6 +187,16 @@ def test_faces_are_enrolled_from_pictures_and_from_the_camera(tmp_path: Path) ->
     asyncio.run(scenario())
 
 
+def test_an_enrolment_that_does_not_add_up_is_garbage(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as (client, _heard):
+            odd = protocol.Enrolled(request=1, embeddings=(b"", b""), quality=(1.0,), engine="onnx", names=("a",))
+            with pytest.raises(protocol.Garbage, match="do not match"):
+                client._take_enrolled(odd)
+
+    asyncio.run(scenario())
+
+
 def test_an_enrolment_ends_when_the_worker_does(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as (client, _heard):
