@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadRequest, N_
+from gateway.locale import _
 
 if TYPE_CHECKING:
     from gateway.cli.shell import Shell
@@ -160,14 +161,16 @@ def _tell(document: dict[str, object], shell: Shell) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000_000:
-        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000")
-    return number
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(_(N_("a whole number from 1 to 1000000")))
+    return int(text)
 
 
 def _rate(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < 0.1:
-        raise argparse.ArgumentTypeError("a rate above 0 and below 0.1")
+        raise argparse.ArgumentTypeError(_(N_("a rate above 0 and below 0.1")))
     return number

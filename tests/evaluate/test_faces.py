@@ -216,3 +216,12 @@ def test_people_that_the_threshold_was_not_made_from_are_judged_apart() -> None:
     assert halved.let_in == 0
     few, of_few = crowd(10)
     assert unseen.play(few, of_few, rule) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--gallery=x", "--gallery=0", "--gallery=1e3", "--fpir=lots", "--fpir=0", "--fpir=nan"]
+)
+def test_a_number_that_is_none_is_asked_for_in_words(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--lang", "en", "evaluate", "faces", "--folder", ".", wrong]) == 2
+    told = capsys.readouterr().err
+    assert "a whole number from 1" in told or "a rate above 0" in told
