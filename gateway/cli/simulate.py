@@ -55,6 +55,7 @@ MOTIONS = {
     "rising": N_("rising"),
     "up": N_("up"),
     "lowering": N_("coming down"),
+    "adrift": N_("moved without an order"),
     "lost": N_("unknown"),
     "fault": N_("STOPPED"),
 }

@@ -66,7 +66,7 @@ class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     commanded: str = "unknown"  # "down", "up", "held", "fire", "fault", "unknown"
     sensed: str = "unknown"  # "up", "down", "between", "contradiction", "unknown"
-    motion: str = ""  # "down", "rising", "up", "lowering", "lost", "fault"
+    motion: str = ""  # "down", "rising", "up", "lowering", "adrift", "lost", "fault"
     why: str = ""  # message id: why the arm stays where it is
     why_facts: dict[str, Any] = {}
     under: str = "unknown"  # the arm: "free", "occupied", "unknown"

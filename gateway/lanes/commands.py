@@ -112,7 +112,7 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     commanded: str  # "down", "up", "held", "fire", "fault", "unknown"
     sensed: str  # "up", "down", "between", "contradiction", "unknown"
-    motion: str  # "down", "rising", "up", "lowering", "lost", "fault"
+    motion: str  # "down", "rising", "up", "lowering", "adrift", "lost", "fault"
     under: str  # the arm: "free", "occupied", "unknown"
     mode: str
     why: str  # a message id: why the arm stays where it is, and what comes next; empty when it is down

@@ -261,6 +261,7 @@ COMMANDED = {
     Motion.RISING: "up",
     Motion.UP: "up",
     Motion.LOWERING: "down",
+    Motion.ADRIFT: "unknown",
     Motion.LOST: "unknown",
     Motion.FAULT: "fault",
 }

@@ -252,5 +252,5 @@ class Simulation:
         )
         lane = restored(self.id, self.fitted, sensed, self.mode, frozenset(), self.now)
         if not limits and self.now == 0.0:  # nobody can know where it is; a story begins with an arm that is down
-            lane = replace(lane, arm=replace(lane.arm, motion=Motion.DOWN))
+            lane = replace(lane, arm=replace(lane.arm, motion=Motion.DOWN, deadline=None))
         return lane

@@ -63,6 +63,7 @@ STORIES = {
     "fire": "0 plate\n+3 fire on\n+120 fire off",
     "jam": "0 plate\n+1 arm jams\n+30 arm freed\n+5 button",
     "limits": "0 plate\n+8 limit-down on\n+60 limit-down well\n+5 button",
+    "remote": "0 plate\n+8 arm halfway\n+1 loop occupied\n+4 loop free",
     "restart": "0 plate\n+6 loop occupied\n+2 restart\n+5 loop free",
 }
 MOST_LINES, LONGEST = 1000, 86_400.0

@@ -33,6 +33,7 @@ UNUSED = N_("stays up until it was used once: the drive had failed before")
 CLOSES = N_("comes down in {seconds} s, unless something is under it then")
 RISES = N_("goes up; it must arrive within {seconds} s")
 FALLS = N_("comes down; it must arrive within {seconds} s, and whatever comes under it stops and raises it")
+ADRIFT = N_("moved without an order: for {seconds} s whatever comes under it stops and raises it")
 LOST = N_("nobody knows where the arm is: it stays until somebody may pass, then it is raised")
 LATE = N_("stopped, because it did not arrive in time; the next grant tries to raise it")
 LIMITS = N_("stopped, because its limit switches contradict each other; the next grant tries to raise it")
@@ -60,6 +61,8 @@ def why(lane: Lane, now: float) -> Why:
             return _timed(FALLS, left)
         case Motion.UP:
             return _up(lane, left)
+        case Motion.ADRIFT:
+            return _timed(ADRIFT, left)
         case _ if lane.keep_up and lane.retry_at is not None:
             return _timed(TRIED_AGAIN, max(0.0, lane.retry_at - now))
         case Motion.LOST:

@@ -66,6 +66,9 @@ class Site:
     jammed: bool = False
     together: bool = False  # open and close were energised at the same time
 
+    def put_by_hand(self, place: float) -> None:
+        self.place, self.going = place, 0
+
     def types(self) -> list[str]:
         return [event.type_name() for event in self.notes]
 

@@ -202,7 +202,7 @@ def test_the_table_is_total() -> None:
 @settings(max_examples=800, deadline=None)
 @given(
     st.lists(st.tuples(TURNS, st.sampled_from([0.0, 0.3, 1.0, 5.0, 20.0]), st.booleans()), max_size=60),
-    st.sampled_from([Motion.LOST, Motion.DOWN, Motion.UP, Motion.FAULT]),  # what a start can sense
+    st.sampled_from([Motion.ADRIFT, Motion.LOST, Motion.DOWN, Motion.UP, Motion.FAULT]),  # what a start can sense
     st.booleans(),
 )
 def test_it_never_comes_down_on_anybody(history: list[tuple[Turn, float, bool]], start: Motion, limits: bool) -> None:

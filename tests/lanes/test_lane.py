@@ -158,6 +158,10 @@ class History:
             if isinstance(given, i.Loop | i.Beam):
                 self.reversals += 1
                 assert pulses[:2] == [Pulse.STOP, Pulse.OPEN]
+        under = (self.fitted.loop and self.lane.loop.believed is False) or (
+            self.fitted.beam and self.lane.beam.believed is False
+        )
+        assert not (under and self.lane.arm.motion is Motion.ADRIFT), "it may be falling on somebody"
         if self.fire or self.lane.mode is Mode.HELD:
             on_its_way = self.lane.arm.motion in (Motion.RISING, Motion.UP)
             assert on_its_way or (self.lane.retry_at or 0) > self.now, f"it must be up: {self.lane.arm}"
@@ -166,7 +170,7 @@ class History:
         return effects
 
 
-@pytest.mark.timeout(1200 if LONG else 120)
+@pytest.mark.timeout(1200 if LONG else 300)
 def test_random_histories_with_faults() -> None:
     """100,000 steps; a million with LOUMEN_LONG=1, as the nightly form has it."""
     played(STEPS)
@@ -242,12 +246,50 @@ def test_the_answer_names_who_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("up", "down", "motion"), [(None, True, Motion.FAULT), (True, True, Motion.FAULT), (False, False, Motion.LOST)]
+    ("up", "down", "motion", "deadline"),
+    [
+        (None, True, Motion.FAULT, None),
+        (True, True, Motion.FAULT, None),
+        (False, False, Motion.ADRIFT, 6.0),
+        (True, False, Motion.UP, 15.0),
+        (False, True, Motion.DOWN, None),
+    ],
 )
-def test_what_a_start_finds(up: bool | None, down: bool | None, motion: Motion) -> None:
+def test_what_a_start_finds(up: bool | None, down: bool | None, motion: Motion, deadline: float | None) -> None:
     found = lane(up=up, down=down)
     assert found.arm.motion is motion
-    assert found.deadline is None
+    assert found.deadline == deadline
+
+
+def pulses(effects: tuple[Effect, ...]) -> list[Pulse]:
+    return [effect.pulse for effect in effects if isinstance(effect, Drive)]
+
+
+def test_an_arm_that_may_fall_by_itself_is_raised_over_whoever_is_under_it() -> None:
+    """The daemon was killed while the arm fell; or the guard's remote control closes it."""
+    started, effects = lane(up=False, down=False, occupied=True).advance(Tick(), at(0.1))
+    assert (pulses(effects), notes(effects)) == ([Pulse.STOP, Pulse.OPEN], ["lane.reversed.v1"])
+    assert started.arm.motion is Motion.RISING
+    clear, effects = lane(up=False, down=False).advance(Tick(), at(0.1))
+    assert pulses(effects) == [], "nothing moves by a start alone"
+    _, effects = clear.advance(i.Beam(clear=False), at(2))
+    assert pulses(effects) == [Pulse.STOP, Pulse.OPEN]
+    _, effects = lane(up=False, down=False, clear=None).advance(Tick(), at(0.1))
+    assert pulses(effects) == [], "a wire that says nothing is no reason to move an arm at a start"
+    lost, effects = clear.advance(Expired(), at(6))
+    assert (lost.arm.motion, effects) == (Motion.LOST, ())
+    _, effects = lost.advance(i.Loop(occupied=True), at(7))
+    assert pulses(effects) == [], "a stranger's car does not raise an arm that only stands there"
+
+    up = lane(up=True, down=False, occupied=True)
+    _, effects = up.advance(i.LimitUp(reached=False), at(5))
+    assert (pulses(effects), notes(effects)) == ([Pulse.STOP, Pulse.OPEN], ["lane.moved.v1", "lane.reversed.v1"])
+    free, effects = lane(up=True, down=False).advance(i.LimitUp(reached=False), at(5))
+    assert pulses(effects) == []
+    _, effects = free.advance(i.Loop(occupied=True), at(6))
+    assert pulses(effects) == [Pulse.STOP, Pulse.OPEN]
+    lifted, effects = lane().advance(i.LimitDown(reached=False), at(5))
+    assert lifted.arm.motion is Motion.LOST, "lifted by hand from below: it does not fall, and helps nobody in"
 
 
 def test_edges_of_the_limits_that_overtake_each_other_are_no_contradiction() -> None:

@@ -98,6 +98,23 @@ def test_a_stop_is_over_before_the_opening_begins() -> None:
     run(scenario())
 
 
+def test_an_opening_ends_a_closing_pulse_in_the_same_instant() -> None:
+    """Whoever raises a falling arm without a stop (a fault of the machine, the daemon's end) waits for no pulse."""
+
+    async def scenario() -> None:
+        building = Building()
+        lines = Lines(Drivers({"simulated": SimulatedGpio(building)}))
+        outputs = LaneOutputs("gate", config(), lines, lambda _event: None, lambda _fault: None, lambda: True)
+        outputs.claim()
+        outputs.perform(Drive(Pulse.CLOSE))
+        await asyncio.sleep(0.1)
+        outputs.open()
+        assert not building.line(CLOSE).level
+        assert building.line(OPEN).level
+
+    run(scenario())
+
+
 def test_a_withheld_closing_moves_nothing() -> None:
     async def scenario() -> None:
         building = Building()

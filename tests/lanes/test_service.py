@@ -318,6 +318,25 @@ def test_after_a_restart_it_goes_on_from_what_is_sensed() -> None:
     run(scenario())
 
 
+def test_a_car_under_an_arm_that_falls_while_the_daemon_starts() -> None:
+    """It was killed after its closing pulse; the drive goes on, and a car comes."""
+
+    async def scenario() -> None:
+        async with site(place=0.9) as s:
+            s.going = -1
+            await asyncio.sleep(0.3)
+            assert s.pulses(OPEN) == 0
+            s.set(LOOP, True)
+            await asyncio.sleep(1)
+            assert s.going == 1
+            assert s.place > 0.4
+            assert "lane.reversed.v1" in s.types()
+            await asyncio.sleep(2)
+            assert s.level(UP)
+
+    run(scenario())
+
+
 def test_two_wires() -> None:
     async def scenario() -> None:
         async with site(arm=arm(stop=None)) as s:

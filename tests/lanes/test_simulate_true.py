@@ -29,6 +29,7 @@ def happens(s: Site, step: Step) -> None:
         ("photocell", "cut"): lambda: s.building.line(BEAM).vanish(),
         ("fire", "on"): lambda: s.set(FIRE, True),
         ("fire", "off"): lambda: s.set(FIRE, False),
+        ("arm", "halfway"): lambda: s.put_by_hand(0.5),
         ("arm", "jams"): lambda: setattr(s, "jammed", True),
         ("arm", "freed"): lambda: setattr(s, "jammed", False),
         ("limit_down", "on"): lambda: s.building.line(DOWN).stick(True),

@@ -38,3 +38,4 @@ def test_a_barrier_on_a_kernels_lines(tmp_path: Path, death: str) -> None:
     assert report["moved_at_kill_at_rest"] == {}
     assert report["killed_pulse_ended_ms"] < ENDED_WITHIN
     assert report["last_set_of_the_drive"] == [False, False]
+    assert report["raised_over_a_car"][:1] == [True]

@@ -8,8 +8,10 @@ Theory of operation
               is, or may be, under it.
     LOWERING  a closing pulse was given. Whatever is then seen under the arm stops it and raises it in
               the same turn (EN 12453, 5.1.1; the boom's own force limit is the second line, not ours).
-    LOST      nobody knows where it is: after a start between the limits, or when it was moved by hand.
-              It stays where it is until somebody may pass: then it is raised.
+    ADRIFT    it left its upper limit without an order of ours (the drive's own remote control, force), or was
+              between its limits at a start: the daemon may have died while it fell. For `travel` seconds it
+              is watched as a falling one: whatever comes under it stops and raises it. Then it is LOST.
+    LOST      nobody knows where it is. It stays where it is until somebody may pass: then it is raised.
     FAULT     it did not arrive in time, or its limits contradict each other. The declared safe state:
               stopped, no closing by itself; raising is still tried, for a grant and for fire.
 
@@ -34,6 +36,7 @@ class Motion(Enum):
     RISING = auto()
     UP = auto()
     LOWERING = auto()
+    ADRIFT = auto()
     LOST = auto()
     FAULT = auto()
 
@@ -104,7 +107,7 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.FREED: Step(M.UP),
         T.AT_TOP: Step(M.UP),
         T.AT_BOTTOM: Step(M.DOWN, (A.TELL_MOVED,)),
-        T.BETWEEN: Step(M.LOST, (A.TELL_MOVED,)),
+        T.BETWEEN: Step(M.ADRIFT, (A.TELL_MOVED,)),
         T.CONTRADICTION: Step(M.FAULT),
         T.WITHHELD: Step(M.UP),
         T.EXPIRED: Step(M.LOWERING, (A.CLOSE,)),  # only while free: `Arm._may_close`
@@ -120,6 +123,18 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
         T.CONTRADICTION: Step(M.FAULT, (A.STOP,)),
         T.WITHHELD: Step(M.UP),
         T.EXPIRED: Step(M.FAULT, (A.STOP, A.TELL_LATE)),
+    },
+    M.ADRIFT: {
+        T.RAISE: Step(M.RISING, (A.OPEN,)),
+        T.LET_DOWN: Step(M.ADRIFT),
+        T.OCCUPIED: Step(M.RISING, (A.STOP, A.OPEN, A.TELL_REVERSED)),
+        T.FREED: Step(M.ADRIFT),
+        T.AT_TOP: Step(M.UP),
+        T.AT_BOTTOM: Step(M.DOWN),
+        T.BETWEEN: Step(M.ADRIFT),
+        T.CONTRADICTION: Step(M.FAULT),
+        T.WITHHELD: Step(M.ADRIFT),
+        T.EXPIRED: Step(M.LOST),
     },
     M.LOST: {
         T.RAISE: Step(M.RISING, (A.OPEN,)),
@@ -145,7 +160,7 @@ TABLE: dict[Motion, dict[Turn, Step]] = {
     },
 }
 
-TIMED = frozenset({M.RISING, M.UP, M.LOWERING})
+TIMED = frozenset({M.RISING, M.UP, M.LOWERING, M.ADRIFT})
 
 
 @dataclass(frozen=True, slots=True)

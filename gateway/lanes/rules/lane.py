@@ -4,6 +4,9 @@ Theory of operation
     Every input changes what is known (a sensor, a limit, an order); then the arm is told what that means:
     free or occupied, where it is, whether it must stay up. `arm` alone decides about pulses.
 
+    An arm that may be falling by itself (ADRIFT) while a sensor says 'occupied' is raised at once, however it came
+    to be so: at a start, or when it left its upper limit over a car.
+
     `keep_up` is fire or an order to hold. While it stands, an arm that is not on its way up and not there
     is raised, and again each RETRY seconds: after a fault, after somebody moved it, after a line came back.
 
@@ -105,7 +108,9 @@ class Lane:
         """The lane after `given` at `now`, and what to do. Raises UnknownInput, and nothing else."""
         try:
             after, effects = self._advance(given, now)
+            after, reversed_ = after._guarded(now.mono)
             after, raised = after._kept_up(now.mono)
+            raised = (*reversed_, *raised)
         except KeyError as unlisted:
             raise UnknownInput((self.arm.motion,), given) from unlisted
         lamp = (Lamp(up),) if (up := after.arm.motion is Motion.UP) is not (self.arm.motion is Motion.UP) else ()
@@ -264,6 +269,13 @@ class Lane:
         if lane.keep_up:
             return lane, ()  # `_kept_up` raises it
         return lane._turn(Turn.LET_DOWN, now) if self.arm.keep_up else (lane, ())
+
+    def _guarded(self, now: float) -> tuple[Lane, tuple[Effect, ...]]:
+        """An arm that may be falling by itself is raised while something is under it."""
+        under = next((s for s in (self.loop, self.beam) if s.fitted and s.believed is False), None)
+        if self.arm.motion is not Motion.ADRIFT or under is None:
+            return self, ()
+        return self._turn(Turn.OCCUPIED, now, under.name)
 
     def _kept_up(self, now: float) -> tuple[Lane, tuple[Effect, ...]]:
         """An arm that must be up and is not on its way is raised, at most once in RETRY seconds."""

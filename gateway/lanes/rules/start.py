@@ -41,7 +41,7 @@ def restored(lane: str, fitted: Fitted, sensed: Sensed, mode: Mode, faults: froz
     button = Sensor("button", fitted.stuck_after)
     up_and_down = sense.position(up=sensed.up, down=sensed.down, fitted=fitted.arm.limits)
     motion = {Position.TOP: Motion.UP, Position.BOTTOM: Motion.DOWN, Position.CONTRADICTION: Motion.FAULT}.get(
-        up_and_down, Motion.LOST
+        up_and_down, Motion.ADRIFT
     )
     restored = Lane(
         lane,
@@ -56,12 +56,16 @@ def restored(lane: str, fitted: Fitted, sensed: Sensed, mode: Mode, faults: froz
         place=up_and_down,
         faults=faults,
     )
-    waits = restored.free and motion is Motion.UP
+    deadline = None
+    if motion is Motion.ADRIFT:
+        deadline = now + fitted.arm.travel
+    elif motion is Motion.UP and restored.free:
+        deadline = now + fitted.arm.stay_open
     arm = replace(
         restored.arm,
         free=restored.free,
         keep_up=restored.keep_up,
-        deadline=now + fitted.arm.stay_open if waits else None,
+        deadline=deadline,
         passed=motion is Motion.UP and not restored.free,
     )
     return replace(restored, arm=arm)

@@ -160,7 +160,7 @@ def blind(config: Path, gate: Gate, report: dict[str, Any]) -> None:
 
 
 def killed_in_a_pulse(config: Path, gate: Gate, report: dict[str, Any], death: str) -> None:
-    """SIGKILL in the middle of a closing pulse: safe-state ends it."""
+    """SIGKILL in the middle of a closing pulse: safe-state ends it, and the next daemon watches the arm that fell."""
     daemon = begun(config)
     gate.begins_to_fall()
     if death == "driven":
@@ -171,6 +171,10 @@ def killed_in_a_pulse(config: Path, gate: Gate, report: dict[str, Any], death: s
     last = [(number, gate.trace.sets(number)) for number in (OPEN, CLOSE, STOP)]
     report["last_set_of_the_drive"] = [sets[-1][1] for number, sets in last if sets and number != STOP]
     gate.bank.pull(CLOSE, high=False)
+    gate.bank.pull(LOOP, high=True)  # the drive goes on, and a car comes: the next daemon raises the arm over it
+    at = time.monotonic()
+    begun(config)
+    report["raised_over_a_car"] = gate.moved(at).get(OPEN)
 
 
 def main(death: str) -> None:
