@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.clock import LoopClock
 from gateway.metering import commands as c
@@ -159,6 +162,78 @@ def test_a_still_hour_may_hide_in_a_power_cut_of_unknown_length(tmp_path: Path) 
     assert story.life(START, 1200, kill=False) == []
     later = START + minutes(1400)
     assert story.life(later, 400, behind=minutes(200), until=100) == [], "the day begins anew"
+
+
+class Lives(Story):
+    """A story whose water is a list of (minutes, litres an hour), over and over."""
+
+    def __init__(self, folder: Path, flows: list[tuple[int, int]]) -> None:
+        super().__init__(folder, 0)
+        self._flows = flows
+
+    def register(self, at: datetime) -> int:
+        """What the meter shows, millilitres."""
+        minute, shown = (at - START).total_seconds() / 60, 10_000_000.0
+        while minute > 0:
+            for lasts, flow in self._flows:
+                spent = min(minute, lasts)
+                shown += flow * 1000 * max(0.0, spent) / 60
+                minute -= spent
+        return int(shown)
+
+    def live(self, begin: datetime, minutes: int, *, kill: bool, behind: timedelta | None) -> None:
+        box = Box(self.folder, self.shelf, self.book, flat={"unit": 1})
+        box.shows(1, self.register(begin))
+
+        async def scenario() -> None:
+            async def water(_metering: Metering) -> None:
+                for minute in range(minutes):
+                    box.shows(1, self.register(begin + timedelta(minutes=minute)))
+                    await asyncio.sleep(60)
+
+            clock = None if behind is None else WrongClock(begin, behind, 90)
+            self.metering = await box.live(water, begin, kill=kill, clock=clock)
+
+        run(scenario())
+
+
+LIVES = st.lists(
+    st.tuples(
+        st.integers(3, 120), st.sampled_from([0, 1, 4, 7, 30, 200]), st.booleans(), st.sampled_from([None, 1, 300])
+    ),
+    min_size=2,
+    max_size=7,
+)
+FLOWS = st.lists(
+    st.tuples(st.integers(5, 90), st.sampled_from([0, 0, 12, 480, 520, 900, 2000])), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LIVES, FLOWS)
+def test_however_it_lives_and_dies(
+    lives: list[tuple[int, int, bool, int | None]], flows: list[tuple[int, int]]
+) -> None:
+    """Raised and cleared in turn, with one since-time; the water of every gap is in the total; no meter is accused."""
+    with tempfile.TemporaryDirectory() as folder:
+        story, at = Lives(Path(folder), flows), START
+        for lasts, pause, kill, behind in lives:
+            story.live(at, lasts, kill=kill, behind=None if behind is None else minutes(behind))
+            at += minutes(lasts + pause)
+        standing: dict[str, str] = {}
+        for one in story.findings():
+            if isinstance(one, events.LeakSuspected):
+                assert one.rule not in standing, "told twice"
+                standing[one.rule] = one.since
+            else:
+                assert standing.pop(one.rule) == one.since, "ended with another since-time"
+        assert sorted(story.since()) == sorted(standing.values())
+        assert not {"meter.replaced.v1", "meter.reading_refused.v1"} & set(_kinds(story))
+        assert story.metering is not None
+        last = story.metering.watches["flat"].last
+        if last is not None:
+            shown = story.register(at - minutes(lives[-1][1]))
+            assert shown - 2000 * 1000 / 60 * 3 <= last.register <= shown
 
 
 def _kinds(story: Story) -> list[str]:
