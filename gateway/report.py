@@ -169,7 +169,8 @@ class Reporter:
     def _health(self) -> Iterator[s.Problem]:
         journal = self._services.journal.health()
         if journal.problem:
-            yield s.Problem(part="journal", what=journal.problem, facts=journal.facts)
+            mend = N_("'loumen doctor disk database' looks at the disk; doors go on, events wait or are dropped")
+            yield s.Problem(part="journal", what=journal.problem, facts=journal.facts, mend=mend)
         for problem in self._services.directory.health().problems:
             severity = "bad" if problem.grave else "warning"
             facts: dict[str, Any] = dict(problem.facts)
