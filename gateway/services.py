@@ -66,7 +66,8 @@ class Services:
         self.problems: dict[str, LoumenError] = {}
         self._journal_open, self._directory_open = asyncio.Event(), asyncio.Event()
         self.box = self._identity(daemon.state, config.box.name)
-        self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal)
+        key = None if "identity" in self.problems else self.box.signing_key
+        self.journal = Journal(daemon.state / "journal.db", clock, self.box.uuid, config.journal, key=key)
         self.written = Written(clock)
         self.measurements = Measurements(daemon.state / "measurements.db", clock)
         self.trust = TrustWatcher(

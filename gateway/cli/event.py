@@ -189,11 +189,21 @@ class _File:
         from gateway.journal.verify import verify_file
 
         try:
-            return dict(msgspec.to_builtins(verify_file(self._path)))
+            return dict(msgspec.to_builtins(verify_file(self._path, key=self._key())))
         except sqlite3.Error as error:
             raise JournalDown(
                 N_("the journal cannot be read: {error}"), where=str(self._path), error=str(error)
             ) from error
+
+    def _key(self) -> str:
+        """The box's public key, where it has one."""
+        from gateway.identity import Box
+        from gateway.journal.statement import public
+
+        folder = self._path.parent / "identity"
+        if not (folder / "sign.key").exists():
+            return ""
+        return public(Box("", "", folder).signing_key())
 
 
 def _source(shell: Shell) -> _Daemon | _File:
@@ -251,6 +261,9 @@ def _verdict(result: dict[str, Any], shell: Shell) -> None:
             facts,
         )
     )
+    if result.get("closed"):
+        told = tell(N_("{closed} older rows are gone whole: the box signed what they ended in"), result)
+        shell.say(told)
     for fault in result["faults"]:
         where = f"{fault['epoch']}/{fault['seq']}: " if fault["epoch"] else ""
         shell.mark(where + tell(fault["what"], fault["facts"]), "bold red")

@@ -31,6 +31,11 @@ class Holding:
         self.lost.add(first, last)
         self._known.add(first, last)
 
+    def unheld(self, through: int, fresh: Iterable[int] = ()) -> list[tuple[int, int]]:
+        """What is missing up to `through`; `fresh` is about to be added."""
+        known = Ranges([*self._known, *((seq, seq) for seq in fresh), (through + 1, through + 1)])
+        return [hole for hole in known.missing(1) if hole[1] <= through]
+
     @property
     def through(self) -> int:
         """Everything up to here is held or was declared lost."""

@@ -96,6 +96,10 @@ class DeskService:
         assert self._store is not None  # `run` opens it first
         return self._store
 
+    def _key_of(self, box: str) -> str:
+        admitted = self._authority.boxes().get(box)
+        return "" if admitted is None else admitted.sign
+
     async def _in_writer(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writer, lambda: call(*args, **kwargs))
@@ -104,7 +108,7 @@ class DeskService:
 
     async def run(self) -> None:
         """Receive until cancelled. Raises StoreDown when the store cannot be opened."""
-        self._store = await self._in_writer(Store, self._authority.database)
+        self._store = await self._in_writer(Store, self._authority.database, self._key_of)
         for birth, last_seen in await self._in_writer(self._db.births):
             self._births[birth.box], self._heard[birth.box] = birth, datetime.fromisoformat(last_seen)
         failures = 0

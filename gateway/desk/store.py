@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,14 @@ from gateway.desk.errors import StoreDown
 from gateway.desk.holdings import Holding, receipts
 from gateway.desk.tables import open_for_writing
 from gateway.errors import N_
-from gateway.journal.events import EpochStarted
+from gateway.journal.events import EpochStarted, JournalClosed
 from gateway.journal.rows import ZERO, head_of
+from gateway.journal.statement import is_signed
 from gateway.uplink.messages import Birth, CloudEvent
 from gateway.uplink.receipts import EpochReceipt
 
 _epoch_started = msgspec.json.Decoder(EpochStarted)
+_journal_closed = msgspec.json.Decoder(JournalClosed)
 
 
 @dataclass(slots=True)
@@ -48,12 +50,14 @@ class _Batch:
     added: Added = field(default_factory=Added)
     fresh: dict[tuple[str, str, int], tuple[str, str, str]] = field(default_factory=dict)  # -> bodyhash, previous, head
     closing: list[tuple[str, EpochStarted]] = field(default_factory=list)
+    gone: list[tuple[str, JournalClosed, list[tuple[int, int]]]] = field(default_factory=list)  # -> never to come
 
 
 class Store:
-    """The desk's database. Raises StoreDown."""
+    """The desk's database. `key_of` gives a box's public key as it was admitted. Raises StoreDown."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key_of: Callable[[str], str] = lambda _box: "") -> None:
+        self._key_of = key_of
         try:
             self._db = open_for_writing(path)
             self._holdings = self._load()
@@ -92,6 +96,9 @@ class Store:
                 self._add_one(box, event, batch)
             for box, started in batch.closing:
                 self._close_predecessor(box, started)
+            for box, told, holes in batch.gone:
+                known_lost = self._holdings[box].get(told.epoch, Holding()).lost
+                self._lose(box, told.epoch, [*known_lost, *holes])
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon()
@@ -100,6 +107,9 @@ class Store:
             self._holdings[box].setdefault(epoch, Holding()).add(seq)
         for box, started in batch.closing:
             self._remember_closed(box, started)
+        for box, told, holes in batch.gone:
+            for first, last in holes:
+                self._holdings[box].setdefault(told.epoch, Holding()).lose(first, last)
         return batch.added
 
     def _add_one(self, box: str, event: CloudEvent, batch: _Batch) -> None:
@@ -126,6 +136,8 @@ class Store:
         self._check_neighbours(name, event, batch)
         if event.seq == 1 and event.type == EpochStarted.type_name() and body is not None:
             self._read_start(name, event, body, batch)
+        elif event.type == JournalClosed.type_name() and body is not None:
+            self._read_closed(name, body, batch)
 
     def _again(
         self,
@@ -200,10 +212,35 @@ class Store:
         )
         for epoch, lost in _lost_of(started).items():
             known = self._holdings[box].get(epoch, Holding())
-            self._db.execute(
-                "INSERT INTO epoch VALUES (?,?,'',NULL,?) ON CONFLICT DO UPDATE SET lost=excluded.lost",
-                (box, epoch, msgspec.json.encode([*known.lost, *lost]).decode()),
-            )
+            self._lose(box, epoch, [*known.lost, *lost])
+
+    def _lose(self, box: str, epoch: str, lost: list[tuple[int, int]]) -> None:
+        self._db.execute(
+            "INSERT INTO epoch VALUES (?,?,'',NULL,?) ON CONFLICT DO UPDATE SET lost=excluded.lost",
+            (box, epoch, msgspec.json.encode(lost).decode()),
+        )
+
+    def _read_closed(self, name: tuple[str, str, int], body: bytes, batch: _Batch) -> None:
+        """The box lets headers go: does what it signed fit what it told? What is missing cannot come any more."""
+        box = name[0]
+        try:
+            told = _journal_closed.decode(body)
+        except msgspec.MsgspecError:
+            self._find(name, "damaged", "what the box closed cannot be read", batch)
+            return
+        admitted = self._key_of(box)
+        signed = is_signed(box, told.epoch, told.through, told.head, told.key, told.signature)
+        if not signed or (admitted and told.key != admitted):
+            self._find(name, "chain", "what the box closed is not signed with its key", batch)
+            return
+        last = self._hashes((box, told.epoch, told.through), batch)
+        if last is not None and last[2] != told.head:
+            self._find(name, "chain", f"closed {told.epoch}/{told.through} with {told.head}, not {last[2]}", batch)
+            return
+        fresh = [seq for of, epoch, seq in batch.fresh if (of, epoch) == (box, told.epoch)]
+        holes = self._holdings[box].get(told.epoch, Holding()).unheld(told.through, fresh)
+        if holes:
+            batch.gone.append((box, told, holes))
 
     def _remember_closed(self, box: str, started: EpochStarted) -> None:
         epochs = self._holdings[box]

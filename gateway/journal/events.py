@@ -61,6 +61,20 @@ class JournalDropped(Event, frozen=True, kw_only=True, tag="journal.dropped.v1")
     until: str
 
 
+class JournalClosed(Event, frozen=True, kw_only=True, tag="journal.closed.v1"):
+    """The box signed that its events of `epoch` up to `through` end in `head`; their headers may now go too.
+
+    Who holds the heads can contradict it. Signed is (box, epoch, through, head); see `closing`.
+    """
+
+    importance: ClassVar[Importance] = Importance.RECORD
+    epoch: str
+    through: int
+    head: str
+    key: str  # the box's public Ed25519 key, base64
+    signature: str
+
+
 class ClockSynchronised(Event, frozen=True, kw_only=True, tag="clock.synchronised.v1"):
     """The wall clock became believable; earlier events of this boot are wrong by `offset`."""
 
@@ -69,4 +83,4 @@ class ClockSynchronised(Event, frozen=True, kw_only=True, tag="clock.synchronise
     source: Literal["ntp", "clock_chip"]
 
 
-EVENTS: tuple[type[Event], ...] = (EpochStarted, JournalGap, JournalDropped, ClockSynchronised)
+EVENTS: tuple[type[Event], ...] = (EpochStarted, JournalGap, JournalDropped, JournalClosed, ClockSynchronised)

@@ -24,7 +24,7 @@ from gateway.journal.event import Importance
 from gateway.journal.opening import Opened
 from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
-CHECKPOINT_FRAMES = 1000  # pages in the log (2 MB) before it is copied into the file
+CHECKPOINT_FRAMES = 2000  # pages in the log (2 MB of a new file's) before it is copied into the file
 STRIP_BYTES = 256 * 1024  # bodies removed in one transaction: their pages are overwritten, through the log
 _BLOCK = 4096  # what a disk is written by
 _ROW_OVERHEAD = 130  # bytes of a stored row beside its body
@@ -46,6 +46,7 @@ class Group(NamedTuple):
     used: Sequence[tuple[str, str, int]] = ()
     marks: Sequence[tuple[str, str, int, str]] = ()
     bare: Sequence[tuple[int]] = ()  # places whose bodies go
+    closed: Sequence[tuple[int, str, str, int, str, int, str, str]] = ()
 
 
 class _Writer(sqlite3.Connection):
@@ -66,6 +67,8 @@ class _Writer(sqlite3.Connection):
             if group.bare:
                 self.executemany(tables.MAKE_BARE, group.bare)
                 self.executemany("DELETE FROM event WHERE place = ?", group.bare)
+            if group.closed:
+                self.executemany(tables.INSERT_CLOSED, group.closed)
             super().commit()
             self.durable += 1
         super().commit()
@@ -74,10 +77,10 @@ class _Writer(sqlite3.Connection):
 class JournalFile:
     """Made by `open`. Every method raises sqlite3.Error when the disk fails."""
 
-    def __init__(self, opened: Opened, writer: aiosqlite.Connection, inner: _Writer) -> None:
+    def __init__(self, opened: Opened, writer: aiosqlite.Connection, inner: _Writer, page: int) -> None:
         self.chain: Chain = opened.chain
         self.epochs: list[Epoch] = list(opened.epochs)
-        self._writer, self._inner = writer, inner
+        self._writer, self._inner, self._page = writer, inner, page
         self._still = asyncio.Event()
         self._still.set()
         self._frames = 0
@@ -98,13 +101,14 @@ class JournalFile:
             writer.text_factory = tables.text
             for pragma in (*tables.ALONE, *tables.WRITER_PRAGMAS):
                 await writer.execute_fetchall(pragma)
+            ((page,),) = await writer.execute_fetchall("PRAGMA page_size")
             await writer.execute(tables.SET_META, ("open", "1"))
             await writer.commit()
             await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")  # the flag lies in the file itself
         except BaseException:
             await _close(writer)
             raise
-        return cls(opened, writer, made[0])
+        return cls(opened, writer, made[0], page)
 
     def number(self, epoch: str) -> int | None:
         """The number of an epoch of this file; None for one it does not know."""
@@ -133,7 +137,7 @@ class JournalFile:
         if (not now and self._frames < CHECKPOINT_FRAMES) or not self._still.is_set():
             return False
         ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-        self.bytes_written += min(max(frames, 0), self._appended // tables.PAGE + 8) * tables.PAGE
+        self.bytes_written += min(max(frames, 0), self._appended // self._page + 8) * self._page
         self._frames, self._appended = 0, 0
         return True
 
@@ -206,6 +210,32 @@ class JournalFile:
         self._count(min(total, STRIP_BYTES) + 2 * _ROW_OVERHEAD * len(chosen), pages=4)
         return [row[1] for row in found], int(found[-1][0])
 
+    async def closable(self, number: int, last: int) -> tuple[int, int]:
+        """How many rows at an epoch's beginning have no body any more, up to a place; and the last one's place."""
+        ((count, highest),) = await self._writer.execute_fetchall(tables.SELECT_CLOSABLE, (place(number, 0), last))
+        return int(count), int(highest or 0)
+
+    async def header(self, where: int) -> Sequence[Any]:
+        """The row at a place, without its body."""
+        (found,) = await self._writer.execute_fetchall(tables.SELECT_ROWS, (where, where, 1))
+        return found
+
+    async def closed(self, number: int) -> int | None:
+        """The place up to which an epoch is closed; None where it is not."""
+        found = await self._writer.execute_fetchall("SELECT last FROM closed WHERE number = ?", (number,))
+        return next((place(number, row[0]) for row in found), None)
+
+    async def drop_headers(self, number: int, last: int, most: int) -> int:
+        """Remove the oldest `most` bare rows of an epoch up to a place; returns how many went."""
+        try:
+            gone = await self._writer.execute(tables.DROP_HEADERS, (place(number, 0), last, most))
+            await self._writer.commit()
+        except BaseException:
+            await self._roll_back()
+            raise
+        self._count(gone.rowcount * _ROW_OVERHEAD, pages=4)
+        return gone.rowcount
+
     async def forget_used(self, expired_before: str, noted_before: int) -> dict[str, str]:
         """Drop single-use ids that were used and expired long ago; returns those that are left."""
         try:
@@ -224,13 +254,13 @@ class JournalFile:
         total = 0
         for sign, pragma in ((1, "page_count"), (-1, "freelist_count")):
             ((pages,),) = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
-            total += sign * pages * tables.PAGE
+            total += sign * pages * self._page
         return total
 
     async def free_bytes(self) -> int:
         """What the next rows can use inside the file without its growing."""
         ((pages,),) = await self._writer.execute_fetchall("PRAGMA freelist_count")
-        return int(pages) * tables.PAGE
+        return int(pages) * self._page
 
     async def close(self) -> None:
         """Close the connection, whatever state it is in; the file is marked as orderly left if it can be."""
@@ -246,10 +276,10 @@ class JournalFile:
             await self._writer.rollback()
 
     def _count(self, size: int, pages: int) -> None:
-        frames = size // tables.PAGE + pages
+        frames = size // self._page + pages
         self._frames += frames
         self._appended += size
-        blocks = -(-frames * (tables.PAGE + 24) // _BLOCK)
+        blocks = -(-frames * (self._page + 24) // _BLOCK)
         self.bytes_written += blocks * _BLOCK + _BLOCK // 2  # a commit ends within a block, on average
 
 

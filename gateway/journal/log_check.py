@@ -15,8 +15,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.journal import pages
-
 HEADER = 32
 FRAME = 24
 
@@ -47,14 +45,28 @@ def damage(log: Path) -> str:
     return f"the write-ahead log is damaged before {torn_commits} commits" if torn_commits > 1 else ""
 
 
-def images(log: Path) -> Iterator[tuple[int, bytes]]:
-    """(page number, image) of every frame that belongs to a log's present use, checksums unseen."""
+def page_size(log: Path) -> int | None:
+    """The page size that a log's header names; None where there is no sound one."""
+    try:
+        with log.open("rb") as file:
+            beginning = file.read(HEADER)
+    except OSError:
+        return None
+    header = _header(beginning) if len(beginning) == HEADER else None
+    return header[1] if header else None
+
+
+def images(log: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    """(page number, image) of every frame that belongs to a log's present use, checksums unseen.
+
+    `size`: of a page, where the log's header is damaged.
+    """
     try:
         data = log.read_bytes()
     except OSError:
         return
     header = _header(data) if len(data) >= HEADER else None
-    page, salts = (header[1], header[2]) if header else (pages.PAGE, b"")
+    page, salts = (header[1], header[2]) if header else (size, b"")
     for offset in range(HEADER, len(data) - FRAME + 1, FRAME + page):
         if not salts or data[offset + 8 : offset + 16] == salts:
             yield int.from_bytes(data[offset : offset + 4], "big"), data[offset + FRAME : offset + FRAME + page]

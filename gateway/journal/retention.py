@@ -1,4 +1,4 @@
-"""Which bodies may go, and when: by age, then by size. Headers stay, whatever happens.
+"""Which bodies may go, and when: by age, then by size. When headers may go is `closing`'s business.
 
 Ordinarily only what a receiver has confirmed goes. A box that was offline so long that the file reaches
 `max_mb` with nothing received left gives up its least important bodies, the oldest first, and says so.

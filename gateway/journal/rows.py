@@ -6,8 +6,8 @@ whole history of its epoch; the platform keeps the heads it was told and is the 
 first eight bytes of its own head too, so that a damaged row is known without its neighbours. The first
 header of an epoch stands on ZERO and its body names the head of the epoch before.
 
-Retention removes bodies. It never removes headers: that would take a signed checkpoint closing the
-prefix, and there is none yet.
+Retention removes bodies. Headers go only from the beginning of an epoch, when the box has signed what they
+ended in (`closing`).
 """
 
 from __future__ import annotations

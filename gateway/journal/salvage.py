@@ -22,9 +22,11 @@ from gateway.journal import log_check, pages, tables
 from gateway.journal.events import EpochStarted
 from gateway.journal.opening import Pending, Witness
 from gateway.journal.rows import Row, is_header_sound, number_of, place, row_of, seal, seq_of
+from gateway.journal.statement import is_signed
 
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 _BATCH = 2000
+_PROBE = 4 * 1024 * 1024  # bytes that tell a damaged file's page size
 
 Marks = dict[tuple[str, str], int]  # (name, epoch) -> the furthest seq
 Beginnings = list[tuple[int, int, bytes]]  # place, time, body
@@ -64,6 +66,10 @@ def _collect(damaged: Path, new: sqlite3.Connection) -> tuple[Marks, Beginnings]
                 id_
             ) and check == seal(rowid, id_, box, at, why, old, last):
                 new.execute("INSERT OR REPLACE " + tables.INSERT_EPOCH, (rowid, id_, box, at, why, old, last, check))
+            case [None, str(box), str(epoch), int(last), str(head), int(at), str(key), str(signature), *_] if is_signed(
+                box, epoch, last, head, key, signature
+            ):
+                new.execute(tables.INSERT_CLOSED, (rowid, box, epoch, last, head, at, key, signature))
             case [str(name), str(epoch), int(seq), str(check), *_] if check == seal(name, epoch, seq):
                 marks[name, epoch] = max(seq, marks.get((name, epoch), 0))
             case [str(id_), str(expires), int(at), *_] if not expires or expires[:2] == "20":
@@ -93,24 +99,32 @@ def _collect_rows(damaged: Path, new: sqlite3.Connection, epochs: dict[int, str]
 
 def _records(damaged: Path) -> Iterator[pages.Record]:
     """Every record of the file, then of its log: later copies come later."""
-    logged = dict(log_check.images(tables.wal(damaged)))
+    size = _page_size(damaged)
+    logged = dict(log_check.images(tables.wal(damaged), size))
     with damaged.open("rb") as file:
 
         def fetch(number: int) -> bytes:
             if number in logged:
                 return logged[number]
-            return _page(file.fileno(), number)
+            return _page(file.fileno(), number, size)
 
-        for number in range(1, damaged.stat().st_size // tables.PAGE + 1):
-            yield from pages.records(_page(file.fileno(), number), fetch, first=number == 1)
-        for number, page in log_check.images(tables.wal(damaged)):
+        for number in range(1, damaged.stat().st_size // size + 1):
+            yield from pages.records(_page(file.fileno(), number, size), fetch, first=number == 1)
+        for number, page in log_check.images(tables.wal(damaged), size):
             yield from pages.records(page, fetch, first=number == 1)
 
 
-def _page(handle: int, number: int) -> bytes:
+def _page_size(damaged: Path) -> int:
+    """As the file says, else its log, else what it looks like."""
+    with damaged.open("rb") as file:
+        beginning = file.read(_PROBE)
+    return pages.size_of(beginning) or log_check.page_size(tables.wal(damaged)) or pages.likely_size(beginning)
+
+
+def _page(handle: int, number: int, size: int) -> bytes:
     """One page; empty where the disk does not give it."""
     try:
-        return os.pread(handle, tables.PAGE, (number - 1) * tables.PAGE) if 0 < number < 1 << 32 else b""
+        return os.pread(handle, size, (number - 1) * size) if 0 < number < 1 << 32 else b""
     except OSError:
         return b""
 
@@ -142,24 +156,27 @@ def _judge(new: sqlite3.Connection, number: int, epoch: str) -> None:
     """Remove rows of an epoch that do not fit the row after them; write down the holes."""
     doubtful: list[int] = []
     after: Row | None = None  # the believed row above
-    highest = 0
+    (closed,) = new.execute("SELECT max(last) FROM closed WHERE number = ? AND epoch = ?", (number, epoch)).fetchone()
+    closed = highest = closed or 0  # what was closed is not lost
     for row in _descending(new, number, epoch):
         if after is not None and after.seq == row.seq + 1 and after.previous != row.head:
             doubtful.append(place(number, row.seq))
             continue
         if after is not None and after.seq - row.seq > 1:
-            _lose(new, number, row.seq + 1, after.seq - 1)
+            _lose(new, number, max(row.seq, closed) + 1, after.seq - 1)
         after, highest = row, max(highest, row.seq)
     (told,) = new.execute("SELECT max(predecessor_last) FROM epoch WHERE predecessor = ?", (epoch,)).fetchone()
     if told and told > highest:
         _lose(new, number, highest + 1, told)
-    if after is not None and after.seq > 1:
-        _lose(new, number, 1, after.seq - 1)
+    if after is not None:
+        _lose(new, number, closed + 1, after.seq - 1)
     for delete in ("DELETE FROM event WHERE place = ?", "DELETE FROM bare WHERE place = ?"):
         new.executemany(delete, [(where,) for where in doubtful])
 
 
 def _lose(new: sqlite3.Connection, number: int, first: int, last: int) -> None:
+    if last < first:
+        return
     new.execute("INSERT OR REPLACE INTO lost (first, last) VALUES (?, ?)", (place(number, first), place(number, last)))
 
 

@@ -17,20 +17,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from gateway.clock import Clock, Now
 from gateway.config import schema
-from gateway.errors import AlreadyUsed, JournalDown, N_
-from gateway.journal import opening, quarantine, retention
+from gateway.errors import AlreadyUsed, JournalDown, LoumenError, N_
+from gateway.journal import closing, opening, quarantine, retention, statement
 from gateway.journal.event import Event
 from gateway.journal.file import JournalFile
 from gateway.journal.rows import UNFIT, Epoch, Noted, Position, Row, iso, microseconds, noted, place
 from gateway.journal.verify import Verification, verify_apart
 from gateway.journal.waiting import Drops, Entry, Waiting
 from gateway.journal.writer import SLOW, Writer
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +60,19 @@ class Journal:
     """The journal of one box. Touches no disk before `start`."""
 
     def __init__(
-        self, path: Path, clock: Clock, box: str, settings: schema.Journal, *, host: str | None = None
+        self,
+        path: Path,
+        clock: Clock,
+        box: str,
+        settings: schema.Journal,
+        *,
+        host: str | None = None,
+        key: closing.Key | None = None,
     ) -> None:
         self.box = box
         self.head: Position | None = None  # the newest durable event
         self.last_trusted: datetime | None = None  # the newest believable time of the file as it was opened
-        self._path, self._clock, self._settings, self._host = path, clock, settings, host
+        self._path, self._clock, self._settings, self._host, self._key = path, clock, settings, host, key
         self._waiting, self._drops = Waiting(), Drops()
         self._writer = Writer(
             path, self._open, self._noted, self._microseconds, self._waiting, self._drops, self._committed
@@ -183,7 +193,7 @@ class Journal:
         """Check every row, hash and link in a process of its own: it may take a minute. Raises JournalDown."""
         try:
             async with self._file().hold_still():
-                return await verify_apart(self._path)
+                return await verify_apart(self._path, self._public_key())
         except _DISK as error:
             raise self._down(str(error)) from error
 
@@ -212,7 +222,7 @@ class Journal:
                 await self._writer.close()
 
     async def retain(self, received: Position | None, now: Now) -> int:
-        """Remove bodies that are older than `keep_days` or over `max_mb`; returns how many.
+        """Remove bodies that are older than `keep_days` or over `max_mb`; returns how many. Then close what is done.
 
         Only what was received goes, except that a file over `max_mb` with nothing received left gives up
         its least important bodies, by a recorded event. Call it now and then (hourly).
@@ -225,6 +235,10 @@ class Journal:
             removed = await retention.retain(file, self._writer, self._settings, microseconds(now.wall))
             if now.trusted:
                 await self._forget_used(file, now)
+            if received is not None and (key := self._signing_key()) is not None:
+                at = microseconds(now.wall)
+                gone = await closing.close(file, self._writer, self.box, at, key, self.record)
+                log.log(logging.INFO if gone else logging.DEBUG, "%d headers of the journal's beginning went", gone)
         except _DISK as error:
             raise self._down(str(error)) from error
         return removed
@@ -344,6 +358,17 @@ class Journal:
         day_ago = now.wall - timedelta(days=1)
         async with self._writer.using():
             self._used = await file.forget_used(day_ago.isoformat(), microseconds(day_ago))
+
+    def _signing_key(self) -> Ed25519PrivateKey | None:
+        try:
+            return None if self._key is None else self._key()
+        except LoumenError as error:
+            log.warning("the box's key cannot be had, so headers stay: %s", error)
+            return None
+
+    def _public_key(self) -> str:
+        key = self._signing_key()
+        return "" if key is None else statement.public(key)
 
     def _written_today(self) -> int:
         today = iso(self._microseconds())[:10]

@@ -6,6 +6,7 @@ box that is rolled back to the release before goes on in the same file.
 
     event   rows with their bodies; one append to one B-tree, so a lone event costs one page of log
     bare    rows whose bodies retention removed (the pages of `event` that fall free are used again)
+    closed  what the box signed about the rows of an epoch that are gone whole (`closing`); since version 2
     epoch   the lives of this file; `place` = epoch number << 40 | seq orders all rows
     lost    ranges that are known to be unreadable since a damaged file was set aside
     mark    how far each reader has come (`seal`: a checksum, for a mark that is wrong loses events)
@@ -22,7 +23,7 @@ from urllib.parse import quote
 
 from gateway.journal import pages
 
-VERSION = 1
+VERSION = 2
 PAGE = pages.PAGE
 
 _STEPS = (
@@ -42,6 +43,10 @@ _STEPS = (
         seal TEXT NOT NULL);
     CREATE TABLE used (id TEXT PRIMARY KEY, expires TEXT NOT NULL, at INTEGER NOT NULL);
     """,
+    """
+    CREATE TABLE closed (number INTEGER PRIMARY KEY, box TEXT NOT NULL, epoch TEXT NOT NULL, last INTEGER NOT NULL,
+        head TEXT NOT NULL, at INTEGER NOT NULL, key TEXT NOT NULL, signature TEXT NOT NULL);
+    """,
 )
 
 HEADER = "place, type, importance, at, trusted, body_sha256, previous, seal"
@@ -49,6 +54,20 @@ INSERT_EVENT = f"INSERT INTO event ({HEADER}, body) VALUES (?, ?, ?, ?, ?, ?, ?,
 REPLACE_EVENT = INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE", 1)
 REPLACE_BARE = f"INSERT OR REPLACE INTO bare ({HEADER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 MAKE_BARE = f"INSERT INTO bare ({HEADER}) SELECT {HEADER} FROM event WHERE place = ?"  # noqa: S608
+INSERT_CLOSED = (
+    "INSERT OR REPLACE INTO closed (number, box, epoch, last, head, at, key, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+SELECT_CLOSED = "SELECT number, box, epoch, last, head, at, key, signature FROM closed"
+#: Rows of an epoch that have no body and none with a body before them; parameters: lowest place, highest place.
+SELECT_CLOSABLE = """
+    SELECT count(*), max(place) FROM bare WHERE place BETWEEN ?1 AND min(?2,
+        coalesce((SELECT min(place) - 1 FROM event WHERE place BETWEEN ?1 AND ?2), ?2))
+"""
+DROP_HEADERS = """
+    DELETE FROM bare WHERE place BETWEEN ?1 AND ?2
+        AND place <= (SELECT max(place) FROM
+            (SELECT place FROM bare WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT ?3))
+"""
 INSERT_USED = "INSERT OR REPLACE INTO used (id, expires, at) VALUES (?, ?, ?)"
 INSERT_MARK = """
     INSERT INTO mark (name, epoch, seq, seal) VALUES (?, ?, ?, ?)

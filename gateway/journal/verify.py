@@ -20,6 +20,7 @@ import msgspec
 from gateway.errors import JournalDown, N_
 from gateway.journal import tables
 from gateway.journal.rows import ZERO, Row, is_header_sound, place, row_of, seq_of
+from gateway.journal.statement import Closed
 
 MOST_FAULTS = 100
 _CHUNK = 1000
@@ -46,15 +47,19 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     without_body: int
     lost: int  # events in ranges that are known to be lost
+    closed: int = 0  # events that are gone whole, on a statement that the box signed
     faults: tuple[Fault, ...]
 
 
-def verify_file(path: Path, *, held: bool = False) -> Verification:
-    """Check the file at `path` (`held`: as its owner holds it still). Raises sqlite3.Error when it cannot be read."""
+def verify_file(path: Path, *, held: bool = False, key: str = "") -> Verification:
+    """Check the file at `path`. Raises sqlite3.Error when it cannot be read.
+
+    `held`: as its owner holds it still. `key`: the box's public key, where it is known.
+    """
     address = tables.still(path) if held else tables.read_only(path)
     with closing(sqlite3.connect(address, uri=True, timeout=5.0)) as connection:
         connection.text_factory = tables.text
-        checker = _Checker(connection)
+        checker = _Checker(connection, key)
         try:
             checker.check()
         except sqlite3.DatabaseError as error:
@@ -62,10 +67,10 @@ def verify_file(path: Path, *, held: bool = False) -> Verification:
     return checker.result()
 
 
-async def verify_apart(path: Path) -> Verification:
+async def verify_apart(path: Path, key: str = "") -> Verification:
     """`verify_file` of a file that is held still, in a process of low priority. Raises JournalDown for no answer."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", __name__, str(path), key, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         answer, complaint = await process.communicate()
@@ -81,11 +86,12 @@ async def verify_apart(path: Path) -> Verification:
 
 
 class _Checker:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, key: str) -> None:
+        self._connection, self._key = connection, key
+        self._statements: dict[int, Closed] = {}
         self._faults: list[Fault] = []
         self._count = 0
-        self._rows = self._epochs = self._without_body = self._lost = 0
+        self._rows = self._epochs = self._without_body = self._lost = self._closed = 0
 
     def add(self, epoch: str, seq: int, what: str, **facts: str | int) -> None:
         self._count += 1
@@ -99,6 +105,7 @@ class _Checker:
             epochs=self._epochs,
             without_body=self._without_body,
             lost=self._lost,
+            closed=self._closed,
             faults=tuple(self._faults),
         )
 
@@ -106,6 +113,7 @@ class _Checker:
         for (line,) in self._connection.execute(f"PRAGMA integrity_check({MOST_FAULTS})").fetchall():
             if line != "ok":
                 self.add("", 0, N_("the database says: {line}"), line=str(line))
+        self._read_statements()
         select = "SELECT number, id, predecessor, predecessor_last FROM epoch ORDER BY number"
         epochs = self._connection.execute(select).fetchall()
         told = {predecessor: last for _number, _epoch, predecessor, last in epochs}
@@ -119,6 +127,28 @@ class _Checker:
         if strays:
             self.add("", 0, N_("{count} rows belong to no epoch"), count=strays)
 
+    def _read_statements(self) -> None:
+        """What was signed about rows that are gone; a file of the first version knows no such thing."""
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        for values in self._connection.execute(tables.SELECT_CLOSED).fetchall() if version > 1 else ():
+            closed = msgspec.convert(dict(zip(Closed.__struct_fields__, values, strict=True)), Closed, strict=False)
+            if not closed.is_signed():
+                self.add(closed.epoch, closed.last, N_("the statement that closed the rows up to here is not signed"))
+            elif self._key and closed.key != self._key:
+                self.add(closed.epoch, closed.last, N_("another key than this box's closed the rows up to here"))
+            else:
+                self._statements[closed.number] = closed
+
+    def _begin(self, number: int, first: int) -> tuple[int, str]:
+        """Where the check of an epoch begins: the seq and the head before its first row."""
+        closed = self._statements.get(number)
+        if first == 1 or closed is None:
+            return 0, ZERO
+        self._closed += min(first - 1, closed.last)
+        if first > closed.last + 1:
+            return closed.last, ""
+        return first - 1, closed.head if first == closed.last + 1 else ""
+
     def _check_epoch(self, number: int, epoch: str, told: int) -> None:
         """`told` is the epoch's last sequence number as the next epoch knows it."""
         holes = [
@@ -129,9 +159,14 @@ class _Checker:
             ).fetchall()
         ]
         self._lost += sum(last - first + 1 for first, last in holes)
+        closed = self._statements.get(number)
         seq, head = 0, ZERO  # an empty head: the header before was damaged, and nothing can be said of the link
         for row, has_body, sound in self._each_row(number, epoch):
             self._rows += 1
+            if not seq:
+                seq, head = self._begin(number, row.seq)
+            if closed is not None and row.seq == closed.last and row.head != closed.head:
+                self.add(epoch, row.seq, N_("this header is not the one that the box signed when it closed the rows"))
             if not sound:
                 self.add(epoch, row.seq, N_("the header is not as it was written"))
             self._without_body += not has_body
@@ -170,7 +205,7 @@ def _covered(first: int, last: int, holes: list[tuple[int, int]]) -> bool:
 def main() -> int:
     os.nice(10)
     try:
-        result = verify_file(Path(sys.argv[1]), held=True)
+        result = verify_file(Path(sys.argv[1]), held=True, key=sys.argv[2])
     except sqlite3.Error as error:
         sys.stderr.write(f"{error}\n")
         return 1

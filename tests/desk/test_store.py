@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +19,9 @@ from gateway.desk.errors import StoreDown
 from gateway.desk.holdings import Holding, in_order
 from gateway.desk.reading import reading
 from gateway.desk.store import Store
-from gateway.journal.events import EpochStarted, LostRange
+from gateway.journal.events import EpochStarted, JournalClosed, LostRange
 from gateway.journal.rows import ZERO, head_of
+from gateway.journal.statement import public, signature
 from gateway.uplink.messages import Birth, CloudEvent, Unreadable, read_birth, read_event, read_reply, read_state
 from gateway.uplink.receipts import EpochReceipt
 
@@ -241,3 +243,54 @@ def test_an_event_under_another_name_than_its_topics(change: dict[str, Any]) -> 
     assert read_event(msgspec.json.encode(event), BOX) == event
     with pytest.raises(Unreadable):
         read_event(msgspec.json.encode(msgspec.structs.replace(event, **change)), BOX)
+
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+
+
+def closing(epoch: str, through: int, head: str, key: Ed25519PrivateKey = KEY, signed_for: str = BOX) -> bytes:
+    told = JournalClosed(
+        epoch=epoch,
+        through=through,
+        head=head,
+        key=public(key),
+        signature=signature(signed_for, epoch, through, head, key),
+    )
+    return msgspec.json.encode(told)
+
+
+def test_what_a_box_closed_cannot_come_any_more(tmp_path: Path) -> None:
+    """A desk that was restored from an older copy lacks events that the box has let go of since."""
+    before = chain("e1", numbers(20))
+    events = chain("e1", [*numbers(20), closing("e1", 15, before[14].head)])
+    expected = (EpochReceipt(epoch="e1", through=15, ranges=((19, 21),)),)
+    with contextlib.closing(Store(tmp_path / "desk.db", lambda _box: public(KEY))) as store:
+        assert store.add(on_box(events[:5] + events[9:12] + events[18:]), AT).findings == 0
+        assert store.receipts(BOX, ["e1"]) == expected
+        assert store.holdings(BOX)["e1"].holes() == [(16, 18)]
+    with contextlib.closing(Store(tmp_path / "desk.db")) as again:
+        assert again.receipts(BOX, ["e1"]) == expected
+        assert again.add(on_box(events), AT).findings == 0  # they did come after all
+        assert again.receipts(BOX, ["e1"]) == (EpochReceipt(epoch="e1", through=21),)
+
+
+@pytest.mark.parametrize(
+    ("through", "head", "key", "signed_for", "detail"),
+    [
+        (15, "f" * 64, KEY, BOX, "closed e1/15 with"),
+        (15, None, Ed25519PrivateKey.from_private_bytes(b"x" * 32), BOX, "not signed with its key"),
+        (15, None, KEY, "another box", "not signed with its key"),
+    ],
+)
+def test_a_closing_that_does_not_fit_what_was_told_is_found_and_changes_nothing(
+    tmp_path: Path, through: int, head: str | None, key: Ed25519PrivateKey, signed_for: str, detail: str
+) -> None:
+    before = chain("e1", numbers(20))
+    events = chain("e1", [*numbers(20), closing("e1", through, head or before[14].head, key, signed_for)])
+    with contextlib.closing(Store(tmp_path / "desk.db", lambda _box: public(KEY))) as store:
+        assert store.add(on_box(events[:5] + events[14:]), AT).findings == 1
+        assert store.receipts(BOX, ["e1"])[0].through == 5
+    with reading(tmp_path / "desk.db") as look:
+        (found,) = look.findings()
+        assert (found["kind"], found["seq"]) == ("chain", 21)
+        assert detail in found["detail"]

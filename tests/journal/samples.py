@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.clock import Now
 from gateway.config import schema
+from gateway.journal.closing import Key
 from gateway.journal.event import Event, Importance
 from gateway.journal.rows import Position, Row
 from gateway.journal.store import Journal
@@ -64,9 +65,15 @@ class TestClock:
 
 
 def journal_at(
-    folder: Path, *, box: str = BOX, host: str = "this machine", clock: TestClock | None = None, **settings: int
+    folder: Path,
+    *,
+    box: str = BOX,
+    host: str = "this machine",
+    clock: TestClock | None = None,
+    key: Key | None = None,
+    **settings: int,
 ) -> Journal:
-    return Journal(folder / "journal.db", clock or TestClock(), box, schema.Journal(**settings), host=host)
+    return Journal(folder / "journal.db", clock or TestClock(), box, schema.Journal(**settings), host=host, key=key)
 
 
 def journal_file(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import Now
 from gateway.errors import AlreadyUsed, JournalDown
-from gateway.journal import opening, quarantine, tables
+from gateway.journal import opening, pages, quarantine, tables
 from gateway.journal.events import EpochStarted, JournalGap
 from gateway.journal.file import JournalFile
 from gateway.journal.rows import Position, Row
@@ -361,3 +361,35 @@ def test_a_changed_row_is_found_by_verify_in_words(samples: dict[str, Sample], t
     assert [(hole["first"], hole["last"]) for hole in holes] == [(seq + 10, seq + 10), (seq + 20, seq + 20)]
     (changed,) = [row for row in rows if row.epoch == gap["epoch"] and row.seq == seq]
     assert changed.body is None
+
+
+@pytest.mark.parametrize("size", [pages.PAGE, pages.FIRST])
+def test_pages_are_found_in_a_file_that_lost_its_beginning_whatever_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The first releases made files of larger pages; both go on, and both are salvaged."""
+
+    async def before() -> list[Row]:
+        async with running(journal_at(tmp_path)) as journal:
+            for n in range(500):
+                journal.note(Passed(n=n, text="x" * (4000 if n % 50 == 0 else 40)))
+            await settled(journal)
+            return await everything(journal)
+
+    async def after(rows: list[Row]) -> None:
+        async with running(journal_at(tmp_path)) as journal:
+            found = await everything(journal)
+            assert found[: len(rows)] == rows
+            (gap,) = bodies(found, JournalGap)
+            assert gap["lost"] == []
+
+    with monkeypatch.context() as then:
+        older = tuple(line.replace(f"= {pages.PAGE}", f"= {size}") for line in tables.WRITER_PRAGMAS)
+        then.setattr(tables, "WRITER_PRAGMAS", older)
+        rows = asyncio.run(before())
+    path = tmp_path / "journal.db"
+    with path.open("r+b") as file:
+        assert pages.size_of(file.read(100)) == size
+        file.seek(0)
+        file.write(b"\xff" * size)
+    asyncio.run(after(rows))

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.clock import Now
 from gateway.errors import AlreadyUsed
+from gateway.journal import closing
 from gateway.journal.rows import Position
 from gateway.journal.store import Journal
 from gateway.journal.verify import verify_file
 from tests.journal.samples import (
+    START,
     Alarm,
     Chatter,
     Ordered,
@@ -27,6 +33,7 @@ from tests.journal.samples import (
     power_cut,
 )
 
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 KINDS = st.sampled_from([Chatter, Passed, Ordered, Alarm])
 
 
@@ -38,6 +45,9 @@ class History(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.runner = asyncio.Runner()
+        self.small = pytest.MonkeyPatch()
+        for name, value in (("CLOSE_AT", 30), ("STAY", 5), ("SLICE", 20)):
+            self.small.setattr(closing, name, value)
         self.folder = Path(tempfile.mkdtemp(dir=memory_folder()))
         self.life = 0
         self.n = 0
@@ -46,6 +56,7 @@ class History(RuleBasedStateMachine):
         self.heads: dict[Position, str] = {}
         self.used: set[str] = set()
         self.mark: Position | None = None
+        self.retained = 0  # up to here bodies, and perhaps headers, may be gone
         self.journal: Journal | None = None
         self.early: Journal | None = None
         self.start()
@@ -55,7 +66,7 @@ class History(RuleBasedStateMachine):
         return self.folder / str(self.life)
 
     def start(self) -> None:
-        self.journal = self.early or journal_at(self.here)
+        self.journal = self.early or journal_at(self.here, key=lambda: KEY)
         self.early = None
         self.runner.run(self.journal.start())
         for once in self.used:
@@ -64,7 +75,7 @@ class History(RuleBasedStateMachine):
 
     @rule(kind=KINDS, count=st.integers(1, 450))
     def note(self, kind: type[Passed], count: int) -> None:
-        journal = self.journal or self.early or journal_at(self.here)
+        journal = self.journal or self.early or journal_at(self.here, key=lambda: KEY)
         if self.journal is None:
             self.early = journal  # noted before the start
         for _ in range(count):
@@ -95,6 +106,16 @@ class History(RuleBasedStateMachine):
         if self.mark is None or position.seq > self.mark.seq:
             self.mark = position
 
+    @precondition(lambda self: self.journal is not None and self.mark is not None)
+    @rule(days=st.sampled_from([1, 400]))
+    def retain(self, days: int) -> None:
+        """Bodies that were received and are old go, and then their headers, on a signed statement."""
+        assert self.journal
+        later = Now(0, 0, START + timedelta(days=days), trusted=False)  # used ids are not the matter here
+        self.runner.run(self.journal.retain(self.mark, later))
+        if days > 300 and self.mark is not None:
+            self.retained = max(self.retained, self.mark.seq)
+
     @precondition(lambda self: self.journal is not None)
     @rule()
     def close(self) -> None:
@@ -121,13 +142,17 @@ class History(RuleBasedStateMachine):
         if self.journal is None:
             return
         rows = self.runner.run(everything(self.journal))
-        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        first = rows[0].seq
+        assert first <= self.retained + 1
+        assert [row.seq for row in rows] == list(range(first, first + len(rows)))
         found = numbers(rows)
         assert len(found) == len(set(found))
         assert found == sorted(found)
         assert set(found) <= self.noted | set(self.acknowledged.values())
         by_position = dict(zip([row.position for row in rows], rows, strict=True))
         for position, n in self.acknowledged.items():
+            if position.seq <= self.retained:
+                continue
             row = by_position[position]
             assert numbers([row]) == [n]
             assert self.heads.setdefault(position, row.head) == row.head
@@ -140,6 +165,7 @@ class History(RuleBasedStateMachine):
         elif (self.here / "journal.db").exists():
             assert verify_file(self.here / "journal.db").ok
         self.runner.close()
+        self.small.undo()
         shutil.rmtree(self.folder)
 
 

@@ -294,8 +294,8 @@ def test_the_size_cap_takes_received_rows_first_then_the_unimportant(tmp_path: P
     async def scenario() -> None:
         async with running(journal_at(tmp_path, max_mb=2)) as journal:
             for n in range(700):
-                journal.note(Chatter(n=n, text="c" * 1000))
-                journal.note(Passed(n=n, text="p" * 1000))
+                journal.note(Chatter(n=n, text="c" * 1400))
+                journal.note(Passed(n=n, text="p" * 1400))
             await settled(journal)
             received = (await journal.read(None, 101))[-1].position
             assert await journal.retain(received, Now(0, 0, START)) > 101
