@@ -241,6 +241,17 @@ def test_a_refusal_is_shown_and_noted_and_moves_nothing() -> None:
     assert not any(isinstance(effect, (Unlock, HoldReleased, RestLock)) for effect in effects)
 
 
+def test_a_guest_behind_a_resident_is_noted_and_not_turned_away() -> None:
+    bench = Bench(door())
+    bench.give(Grant("face", person="p1", distance=0.3, threshold=0.4))
+    bench.give(Refusal("face", "no_match", distance=0.7))
+    assert bench.notes == ["door.opened.v1", "door.refused.v1"]
+    assert bench.shown == ["granted"]
+    bench.wait(60)
+    bench.give(Refusal("face", "no_match", distance=0.7))
+    assert bench.shown[-1] == "denied"
+
+
 def test_a_door_whose_contact_is_gone_is_unknown_not_closed() -> None:
     bench = Bench(door())
     bench.give(Contact(opened=None))

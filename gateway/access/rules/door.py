@@ -155,7 +155,8 @@ class Door:
             case Expired():
                 return self._expired(now)
             case Refusal():
-                return self, (Show("denied"), Note(self._refused(given)))
+                shown = () if self.lock.released else (Show("denied"),)  # a resident's guest is let be
+                return self, (*shown, Note(self._refused(given)))
             case LineFault():
                 return self._line_fault(given)
             case Tick():
