@@ -1,6 +1,6 @@
 """Is the vision process flat in memory? The real worker on looped frames, its memory read each second.
 
-    python -m benchmarks.bench_vision_memory [--seconds 300] [--json] [--samples FILE]
+    python -m benchmarks.bench_vision_memory [--seconds 300] [--engine onnx] [--json] [--samples FILE]
 
 The real client starts the real worker with the real engine on a looped video (two people who come and
 go before a noisy wall), publishes a new gallery every ten seconds and enrols from the camera every
@@ -20,7 +20,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -61,12 +61,14 @@ def film(path: Path, pictures: list[Path]) -> None:
     writer.release()
 
 
-async def measure(folder: Path, seconds: int) -> tuple[list[int], int, int]:
+async def measure(
+    folder: Path, seconds: int, engine: Literal["onnx", "face-recognition"]
+) -> tuple[list[int], int, int]:
     """The worker's memory each second in kB, candidates heard, and how often it was restarted."""
     told: list[Candidates] = []
     output = schema.SimulatedOutput(line=1)
     client = VisionClient(
-        schema.Vision(),
+        schema.Vision(engine=engine),
         {"porch": schema.FileCamera(path=str(folder / "film.avi"), loop=True)},
         {"front": schema.Door(name="front", lock=schema.Lock(output=output), camera="porch")},
         folder / "run",
@@ -120,6 +122,7 @@ def slope(memory: list[int], pieces: int = 30, seed: int = 3) -> tuple[float, fl
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--engine", choices=("onnx", "face-recognition"), default="onnx")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--samples", type=Path, help="write the memory of each second, in kB, a line each")
     given = parser.parse_args()
@@ -132,7 +135,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="lm-") as folder:
         film(Path(folder) / "film.avi", pictures)
-        memory, candidates, restarts = asyncio.run(measure(Path(folder), given.seconds))
+        memory, candidates, restarts = asyncio.run(measure(Path(folder), given.seconds, given.engine))
     if given.samples:
         given.samples.write_text("".join(f"{each}\n" for each in memory), "ascii")
     kept = memory[min(WARM_UP, len(memory) // 5) :]
@@ -141,6 +144,7 @@ def main() -> int:
     rising, low, high = slope(kept)
     found = {
         "seconds": given.seconds,
+        "engine": given.engine,
         "candidates": candidates,
         "restarts": restarts,
         "first_mb": round(first / 1024, 1),
@@ -155,7 +159,9 @@ def main() -> int:
     if given.json:
         print(json.dumps(found))
     else:
-        print(f"vision process over {given.seconds} s of looped frames ({candidates} candidates told):")
+        print(
+            f"vision process ({given.engine}) over {given.seconds} s of looped frames ({candidates} candidates told):"
+        )
         print(f"  {found['first_mb']} MB after warm-up, {found['last_mb']} MB at the end: ratio {found['ratio']}")
         print(f"  slope {rising:+.2f} MB an hour ({low:+.2f} to {high:+.2f})")
         print(f"  peak {found['peak_mb']} MB, {restarts} restarts: {'flat' if found['flat'] else 'NOT FLAT'}")
