@@ -40,6 +40,8 @@ from gateway.vision.client import VisionClient  # noqa: E402
 if TYPE_CHECKING:
     from gateway.vision.protocol import Candidates
 
+Engine = Literal["onnx", "face-recognition"]
+
 FLAT = 1.02
 WARM_UP = 20  # seconds; at most a fifth of the run
 
