@@ -21,6 +21,7 @@ import msgspec
 from gateway.errors import BadRequest, N_
 from gateway.journal.event import Event
 from gateway.lanes import events
+from gateway.lanes.rules.lane import VEHICLE
 from gateway.lanes.simulate import Step
 
 #: What happens -> how it may happen (empty: in one way only).
@@ -67,7 +68,8 @@ STORIES = {
     "restart": "0 plate\n+6 loop occupied\n+2 restart\n+5 loop free",
 }
 MOST_LINES, LONGEST = 1000, 86_400.0
-TOUCH = 1.0  # seconds that something is under the arm, where the journal says only that it was
+TOUCH, GLANCE = 1.0, 0.2  # seconds that something is under the arm, where the journal says only that it was
+SHORTEST = VEHICLE + 0.1  # seconds on the loop that certainly are a vehicle, however the journal has rounded them
 
 
 def parsed(lines: Iterable[str], where: str = "") -> list[Step]:
@@ -164,6 +166,11 @@ def from_events(rows: Iterable[Kept], lane: str, *, counts: str) -> Recorded:
         )
     own = own[begun[-1] :]
     zero = own[0][0]
+    passed = [
+        ((moment - zero).total_seconds(), event.seconds)
+        for moment, event in own
+        if isinstance(event, events.LanePassed)
+    ]
     steps: list[Step] = []
     told: list[tuple[float, Event]] = []
     left_out: set[str] = set()
@@ -171,6 +178,9 @@ def from_events(rows: Iterable[Kept], lane: str, *, counts: str) -> Recorded:
         at = (moment - zero).total_seconds()
         told.append((round(at, 1), event))
         made = _steps_of(event, at, counts)
+        if isinstance(event, events.LaneReversed) and event.because == counts:
+            drove_on = any(left - seconds - TOUCH <= at <= left for left, seconds in passed)
+            made = [Step(at, counts, "occupied")] + ([] if drove_on else [Step(at + GLANCE, counts, "free")])
         if made is None:
             left_out.add(event.type_name())
         else:
@@ -198,7 +208,7 @@ def _steps_of(event: Event, at: float, counts: str) -> list[Step] | None:
         case events.LaneRefused():
             return [Step(at, "stranger")]
         case events.LanePassed():
-            return [Step(at - event.seconds, counts, "occupied"), Step(at, counts, "free")]
+            return [Step(at - max(event.seconds, SHORTEST), counts, "occupied"), Step(at, counts, "free")]
         case events.LaneReversed(because="loop" | "photocell"):
             return [Step(at, event.because, "occupied"), Step(at + TOUCH, event.because, "free")]
         case events.LaneFire():

@@ -183,6 +183,21 @@ def test_the_last_passage_is_played_again() -> None:
     assert again == ["lane.raised.v1", "lane.passed.v1", "lane.reversed.v1", "lane.lowered.v1"]
 
 
+@pytest.mark.parametrize("seconds", [0.3, 2.5])
+def test_a_car_that_reversed_the_arm_is_one_car(seconds: float) -> None:
+    """The journal tells of the reversal, and of the car when it has left; or only of the reversal, by a short touch."""
+    begun, reversed_ = events.LaneRaised(lane="gate", by="button"), events.LaneReversed(lane="gate", because="loop")
+    passed = events.LanePassed(lane="gate", seconds=seconds)
+    lowered = events.LaneLowered(lane="gate", passed=1, sensed=True)
+    for rows in (
+        kept((0, begun), (25, reversed_), (25 + seconds, passed), (35, lowered)),
+        kept((0, begun), (25, reversed_), (50, lowered)),
+    ):
+        passage = from_events(rows, "gate", counts="loop")
+        again = told(list(Simulation("gate", BUILT, 4.0).play(passage.steps)))
+        assert sorted(again) == sorted(event.type_name() for _, event in passage.told)
+
+
 def test_events_without_an_opening_and_events_that_are_none() -> None:
     with pytest.raises(BadRequest, match="no opening"):
         from_events(kept((0, events.LanePassed(lane="gate", seconds=1.0))), "gate", counts="loop")
