@@ -66,6 +66,16 @@ def _refused(unit: int, code: int) -> UnitRefused:
     )
 
 
+def _late(unit: int) -> AnswersLate:
+    return AnswersLate(
+        N_("unit {unit} answers too late"),
+        mend=N_(
+            "'loumen meter read' says after how many seconds; a profile of your own may allow that: answers_within"
+        ),
+        unit=unit,
+    )
+
+
 class RtuAnswer:
     """Finds the answer to one request in what comes over the wire."""
 
@@ -217,15 +227,7 @@ class SerialBus:
         if not isinstance(problem, NoAnswer):
             return problem
         self._given_up = unit
-        if unit not in self._late:
-            return problem
-        return AnswersLate(
-            N_("unit {unit} answers too late"),
-            mend=N_(
-                "'loumen meter read' says after how many seconds; a profile of your own may allow that: answers_within"
-            ),
-            unit=unit,
-        )
+        return _late(unit) if unit in self._late else problem
 
     def close(self) -> None:
         if self._port is not None:
@@ -254,6 +256,7 @@ class TcpBus:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._transaction = 0
         self._received = b""
+        self._late: set[int] = set()  # units whose answers came after they had been given up
 
     @property
     def device(self) -> str:
@@ -282,12 +285,15 @@ class TcpBus:
                 while True:
                     registers = self._find(unit, span)
                     if registers is not None:
+                        self._late.discard(unit)
                         return registers
                     data = await reader.read(4096)
                     if not data:
                         raise self._gone(N_("it was hung up"))
                     self._received += data
         except TimeoutError:
+            if unit in self._late:
+                raise _late(unit) from None
             raise NoAnswer(
                 N_("unit {unit} does not answer"),
                 mend=N_("check its supply, its unit number and the gateway's settings"),
@@ -311,7 +317,8 @@ class TcpBus:
                 return None
             self._received = self._received[used:]
             if transaction != self._transaction:
-                continue  # the answer to a request that was given up
+                self._late.add(who)  # the answer to a request that was given up
+                continue
             if who != unit:
                 raise OtherAnswered(N_("unit {other} answered instead of unit {unit}"), unit=unit, other=who)
             if frame[0] == span.function | 0x80 and len(frame) > 1:

@@ -178,7 +178,7 @@ def test_every_bad_meter_says_what_it_is_and_the_door_never_notices(site: Site) 
             lambda meters: (
                 all(meters[name]["state"] == "ok" for name in ("good", "echo", "coarse", "roof-good"))
                 and [meter["state"] for meter in meters.values()].count("silent") == len(meters) - 4
-                and meters["slow"]["problem"] == "meter.late"
+                and meters["slow"]["problem"] == meters["roof-slow"]["problem"] == "meter.late"
             )
         )
         _are_told(site, found)
@@ -202,7 +202,7 @@ def _are_told(site: Site, found: dict[str, Any]) -> None:
         "roof-good": "",
         "roof-dead": "meter.silent",
         "roof-other": "meter.other",
-        "roof-slow": "meter.silent",
+        "roof-slow": "meter.late",
         "roof-refuses": "meter.refused",
         "roof-ffff": "ffff",
     }
