@@ -18,15 +18,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import LoumenError, ModelError, N_
+from gateway.demo.plate_sign import WHITE, Colour, Frame, sign, write
+from gateway.errors import LoumenError
 from gateway.lanes import plates
 
-Frame = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]  # BGR
-
 WIDTH, HEIGHT = 1280, 720
-PLATE = (440, 140)  # as on the road, in millimetres
-BLUE, GREEN, WHITE, BLACK = (158, 62, 16), (106, 188, 96), (245, 245, 245), (24, 24, 24)
+BADGE = (440, 140)
 PAINTS: tuple[Colour, ...] = ((52, 42, 120), (150, 150, 146), (70, 66, 62), (96, 70, 36), (214, 214, 210))
 
 
@@ -36,7 +33,7 @@ def draw(plate: str, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) ->
     random = np.random.default_rng([frame, *text.encode()])
     paint = PAINTS[sum(text.encode()) % len(PAINTS)]
     scene = _car(_street(), paint)
-    _mount(scene, _sign(text), frame)
+    _mount(scene, sign(text), frame)
     return _seen(scene, random, size)
 
 
@@ -47,65 +44,16 @@ def empty(frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
 
 def badge(text: str = "LOUMEN GT", frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
     """A car without a plate, with a maker's badge where the plate would be."""
-    sign = np.full((PLATE[1], PLATE[0], 3), 60, np.uint8)
-    write(sign, text, (PLATE[0] // 2, PLATE[1] // 2), 64, WHITE, 700)
-    return car(sign, frame, size)
+    plain = np.full((BADGE[1], BADGE[0], 3), 60, np.uint8)
+    write(plain, text, (BADGE[0] // 2, BADGE[1] // 2), 64, WHITE, 700)
+    return car(plain, frame, size)
 
 
-def car(sign: Frame, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
-    """A car with any sign where its plate would be."""
+def car(board: Frame, frame: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Frame:
+    """A car with any board where its plate would be."""
     scene = _car(_street(), PAINTS[1])
-    _mount(scene, sign, frame)
+    _mount(scene, board, frame)
     return _seen(scene, np.random.default_rng([frame, 8]), size)
-
-
-# --- the plate
-
-
-def _sign(text: str) -> Frame:
-    """The plate itself: white on blue, or black on green for a new energy car."""
-    green = len(text) == 8
-    ground, ink = (GREEN, BLACK) if green else (BLUE, WHITE)
-    sign = np.full((PLATE[1], PLATE[0], 3), ground, np.uint8)
-    if green:  # pale at the top
-        fade = np.linspace(0.75, 0, PLATE[1])[:, None, None]
-        sign = (sign + (235 - sign.astype(np.float64)) * fade).astype(np.uint8)
-    cv2.rectangle(sign, (5, 5), (PLATE[0] - 6, PLATE[1] - 6), ink, 2, cv2.LINE_AA)
-    head, rest = text[:2], text[2:]
-    step = (PLATE[0] - 40) / (len(text) + 0.6)
-    middle = PLATE[1] // 2
-    for place, sign_text in enumerate(head):
-        write(sign, sign_text, (round(20 + step * (place + 0.5)), middle), 90, ink, 700)
-    if not green:
-        cv2.circle(sign, (round(20 + step * 2.3), middle), 6, ink, -1, cv2.LINE_AA)
-    for place, sign_text in enumerate(rest):
-        write(sign, sign_text, (round(20 + step * (place + 3.1)), middle), 90, ink, 700)
-    return sign
-
-
-def write(image: Frame, text: str, centre: tuple[int, int], height: int, colour: Colour, weight: int) -> None:
-    """A text around its centre, its capitals so high and at most as wide as leaves room. Raises ModelError."""
-    if not hasattr(cv2, "FontFace"):
-        raise ModelError(
-            N_("this OpenCV carries no Chinese font, so no plate can be drawn"), mend=N_("install OpenCV 5")
-        )
-    face = cv2.FontFace("uni" if not text.isascii() else "sans")
-    size = round(height * (1.0 if not text.isascii() else 1.36))
-    pad = 40
-    room = np.zeros((height * 3, height * len(text) + 4 * pad, 3), np.uint8)
-    cv2.putText(room, text, (pad, height * 2), (255, 255, 255), face, size, weight)
-    ink = room[:, :, 0]
-    rows, columns = np.flatnonzero(ink.max(axis=1)), np.flatnonzero(ink.max(axis=0))
-    if not len(rows):
-        return
-    mask = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    most = round(height * 0.52) if len(text) == 1 else image.shape[1] - 20
-    wide = min(mask.shape[1], most)
-    mask = np.asarray(cv2.resize(mask, (wide, height), interpolation=cv2.INTER_AREA), np.uint8)
-    left, top = centre[0] - wide // 2, centre[1] - height // 2
-    part = image[top : top + height, left : left + wide]
-    share = (mask / 255.0)[:, :, None]
-    part[:] = (part * (1 - share) + np.array(colour) * share).round().astype(np.uint8)
 
 
 # --- the car
@@ -142,10 +90,10 @@ def _fill(scene: Frame, corners: list[tuple[int, int]], colour: Colour) -> None:
     cv2.fillPoly(scene, [np.array(corners, np.int32)], colour, cv2.LINE_AA)
 
 
-def _mount(scene: Frame, sign: Frame, frame: int) -> None:
+def _mount(scene: Frame, board: Frame, frame: int) -> None:
     """The plate on the bumper, seen a little from the side; each frame a little nearer."""
     wide = 210 + 3 * (frame % 8)
-    across, down = sign.shape[1], sign.shape[0]
+    across, down = board.shape[1], board.shape[0]
     high = wide * down / across
     x, y = 640.0, 571.0
     corners = np.array(
@@ -157,11 +105,19 @@ def _mount(scene: Frame, sign: Frame, frame: int) -> None:
         ],
         np.float32,
     )
+    paste(scene, board, corners)
+
+
+def paste(scene: Frame, board: Frame, corners: npt.NDArray[np.float32], blur: float = 0.0) -> None:
+    """Hang a board into a scene, by its corners from the top left on clockwise."""
+    across, down = board.shape[1], board.shape[0]
     source = np.array([(0, 0), (across, 0), (across, down), (0, down)], np.float32)
-    small = cv2.GaussianBlur(sign, (5, 5), 0)
+    # a board that gets small is made unsharp first: plain sampling would skip pixels
+    times = across / max(1.0, float(np.linalg.norm(corners[1] - corners[0])))
+    small = cv2.GaussianBlur(board, (0, 0), max(0.5, 0.5 * times, blur * times))
     matrix, size = cv2.getPerspectiveTransform(source, corners), (scene.shape[1], scene.shape[0])
     warped = cv2.warpPerspective(small, matrix, size, flags=cv2.INTER_AREA)
-    mask = cv2.warpPerspective(np.full(sign.shape[:2], 255, np.uint8), matrix, size)
+    mask = cv2.warpPerspective(np.full(board.shape[:2], 255, np.uint8), matrix, size)
     share = (mask / 255.0)[:, :, None]
     scene[:] = (scene * (1 - share) + warped * share).round().astype(np.uint8)
 

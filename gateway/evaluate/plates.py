@@ -1,9 +1,10 @@
 """`loumen evaluate plates`: what the plate chain reads on labelled pictures.
 
 `exact`: any read of the picture equals the label, O from the third character on counting as 0 on both
-sides. `confident`: a read that one frame of would be believed; `confident_wrong`: pictures with a confident
-read that is not the label. `ms_per_image` is the median on one thread from decoded picture to readings,
-file reading excluded. A picture that cannot be decoded counts among the images and is told.
+sides. `confident`: a read for which the arm would have opened: without doubt, and of no car that stands
+behind another. `confident_wrong`: pictures with a confident read that is not the label. `ms_per_image` is
+the median on one thread from decoded picture to readings, file reading excluded. A picture that cannot be
+decoded counts among the images and is told.
 """
 
 from __future__ import annotations
@@ -118,9 +119,10 @@ def measure(
 def reads_of(looks: Sequence[Sequence[Seen]]) -> dict[str, tuple[float, bool]]:
     """Every plate that was read in any look, the likeliest first."""
     reads: dict[str, tuple[float, bool]] = {}
-    for reading in (seen.reading for look in looks for seen in look if seen.reading.candidates):
+    for seen in (seen for look in looks for seen in look if seen.reading.candidates):
+        reading = seen.reading
         score, believed = reads.get(reading.best, (reading.log_p, False))
-        reads[reading.best] = max(score, reading.log_p), believed or reading.confident
+        reads[reading.best] = max(score, reading.log_p), believed or seen.believed
     return dict(sorted(reads.items(), key=lambda one: -one[1][0]))
 
 

@@ -4,9 +4,12 @@ Theory of operation
     A plate is a province's character, a city's letter, then five characters of digits and letters; a new
     energy car has six (the third is one of ten letters and the last four are digits, or five digits are
     followed by one of these letters). A tail in Chinese takes the last place: 学 警 挂 港 澳 领. Embassies have
-    使 and six digits, in either order. The letters I and O are on no plate from the third character on, so
-    an O there is a zero that somebody typed or a reader mistook. Military, emergency and temporary plates are
-    not read in this first form; they cannot be put on a register either, so nobody waits for an arm in vain.
+    使 and six digits, in either order; the rescue services X or S as city, four digits and 应急; the armed
+    police WJ, a province and five characters. The letters I and O are on no plate from the third character
+    on, so an O there is a zero that somebody typed or a reader mistook. A temporary plate has the form of an
+    ordinary one. The army's plates (two letters, five digits) are not read: without a province's character a
+    new energy car's plate whose edge is hidden has the same form. They cannot be put on a register either, so
+    nobody waits for an arm in vain.
 
     What a camera gives is no plate but a `Reading`: the possible plates of one look, each with the
     natural logarithm of its probability, the best first. It is confident where the best is likely in itself
@@ -38,11 +41,12 @@ NEW_ENERGY = "ABCDEFGHJK"
 TAILS = "学警挂港澳领"
 EMBASSY = "使"
 SEPARATORS = " ·•・‧∙⋅․.。,:：-_—–~'\"`*|/\\="  # the last one: a spreadsheet's ="粤B12345"
-SIGNS = PROVINCES + EMBASSY + TAILS + DIGITS + CITIES
+RESCUE, RESCUERS = "应急", "XS"
+SIGNS = PROVINCES + EMBASSY + TAILS + RESCUE + DIGITS + CITIES
 
 _PLACE = frozenset(DIGITS + LETTERS)
 _LAST = frozenset(DIGITS + LETTERS + TAILS)
-_FIRST = frozenset(PROVINCES + EMBASSY + DIGITS)
+_FIRST = frozenset(PROVINCES + EMBASSY + DIGITS + "W")
 _CITY = frozenset(CITIES)
 _DIGIT = frozenset(DIGITS)
 _NEW_ENERGY = frozenset(NEW_ENERGY)
@@ -69,17 +73,31 @@ def following(prefix: str) -> frozenset[str]:
         return _DIGIT if place < 7 else _NONE
     if prefix[0] in _DIGIT:
         return _DIGIT if place < 6 else _EMBASSY if place == 6 else _NONE
+    if prefix[0] == "W":
+        return _armed_police(prefix)
     if place == 1:
         return _CITY
     if place < 6:
         return _PLACE
     if place == 6:
-        return _LAST
+        return _LAST | {RESCUE[0]} if prefix[1] in RESCUERS and _numeric(prefix[2:]) else _LAST
+    if prefix[-1] == RESCUE[0]:
+        return frozenset(RESCUE[1])
     if place == 7 and prefix[2] in _NEW_ENERGY and _numeric(prefix[4:]):
         return _DIGIT
     if place == 7 and _numeric(prefix[2:]):
         return _NEW_ENERGY
     return _NONE
+
+
+def _armed_police(prefix: str) -> frozenset[str]:
+    """WJ, a province, four digits, a digit or letter."""
+    place = len(prefix)
+    if place == 1:
+        return frozenset("J")
+    if place == 2:
+        return frozenset(PROVINCES)
+    return _DIGIT if place < 7 else _PLACE if place == 7 else _NONE
 
 
 def _numeric(text: str) -> bool:
@@ -88,6 +106,8 @@ def _numeric(text: str) -> bool:
 
 def complete(text: str) -> bool:
     """Whether this is a whole plate, in normal form."""
+    if len(text) == 7 and (text[0] == "W" or text[-1] == RESCUE[0]):
+        return False
     return len(text) in {7, 8} and all(text[place] in following(text[:place]) for place in range(len(text)))
 
 
@@ -111,7 +131,7 @@ def _why_not(plate: str) -> tuple[str, str]:
     mend = N_("write it as on the car, for example 粤B12345, 粤BD12345 or 粤B1234学")
     if not plate:
         return N_("there is no plate"), mend
-    if plate[0] not in PROVINCES + EMBASSY + DIGITS:
+    if plate[0] not in _FIRST:
         return N_("'{plate}' does not begin with a province"), mend
     if len(plate) not in {7, 8}:
         return N_("'{plate}' has {length} characters; a plate has 7, a new energy car's 8"), mend

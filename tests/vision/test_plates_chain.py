@@ -92,15 +92,6 @@ def test_frames_of_any_size_are_read(reader: PlateReader, size: tuple[int, int])
     assert reader.read(frame)[0].reading.best == "京A12345"
 
 
-def test_a_plate_of_two_rows_is_read_as_one(reader: PlateReader) -> None:
-    sign = np.full((220, 440, 3), (30, 180, 235), np.uint8)
-    for place, text in enumerate("粤B"):
-        plate_picture.write(sign, text, (150 + 140 * place, 48), 60, (20, 20, 20), 700)
-    for place, text in enumerate("A5921"):
-        plate_picture.write(sign, text, (60 + 80 * place, 145), 110, (20, 20, 20), 700)
-    assert "粤BA5921" in [one.reading.best for one in reader.read(plate_picture.car(sign))]
-
-
 @pytest.mark.parametrize(
     "frame",
     [

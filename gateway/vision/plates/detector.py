@@ -8,17 +8,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from gateway.vision.engine import Frame
-
-Floats = npt.NDArray[np.float32]
+from gateway.vision.plates.upright import Floats
 
 STEPS = (8, 16, 32)
 SIZES = ((24, 48), (96, 192), (384, 768))
 VARIANCE = (0.1, 0.2)
 SCORE = 0.5
+WEAK = 0.2  # it has seen few plates of two rows and scores them low: these are looked at where nothing else is read
 OVERLAP = 0.4
 MEAN = (104, 117, 123)  # BGR
 MOST = 8  # plates of one picture that are read, the surest first
@@ -32,6 +31,10 @@ class Found:
     box: tuple[float, float, float, float]
     corners: Floats
 
+    @property
+    def sure(self) -> bool:
+        return self.score > SCORE
+
 
 def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """A network on so many threads, without arenas that keep what one large picture needed."""
@@ -44,7 +47,7 @@ def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 class Detector:
-    """`find` looks at a frame whose longer side has been brought to `side` pixels."""
+    """`find` looks at a frame whose longer side has been brought to `side` pixels; the surest come first."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._session = session(path, threads)
@@ -58,15 +61,15 @@ class Detector:
         image = cv2.dnn.blobFromImage(small, mean=MEAN)
         loc, conf, landms = self._session.run(None, {"image": image})
         scores = np.asarray(conf[0, :, 1], np.float32)
-        sure = np.flatnonzero(scores > SCORE)
-        sure = sure[scores[sure].argsort()[::-1]]
-        priors = _priors(*size)[sure]
-        boxes = _boxes(np.asarray(loc[0][sure], np.float32), priors)
-        corners = priors[:, None, :2] + landms[0][sure].reshape(-1, 4, 2) * VARIANCE[0] * priors[:, None, 2:]
+        likely = np.flatnonzero(scores > WEAK)
+        likely = likely[scores[likely].argsort()[::-1]]
+        priors = _priors(*size)[likely]
+        boxes = _boxes(np.asarray(loc[0][likely], np.float32), priors)
+        corners = priors[:, None, :2] + landms[0][likely].reshape(-1, 4, 2) * VARIANCE[0] * priors[:, None, 2:]
         boxes = np.clip(boxes, 0, 1)
         back = np.array((width, height), np.float32)
         kept = _apart(boxes)[:MOST]
-        return [_found(float(scores[sure[at]]), boxes[at] * back, corners[at] * back) for at in kept]
+        return [_found(float(scores[likely[at]]), boxes[at] * back, corners[at] * back) for at in kept]
 
 
 def _found(score: float, box: Floats, corners: Floats) -> Found:

@@ -5,8 +5,8 @@ Theory of operation
     next frame is looked at in the next size, so that no frame costs both. The plates of successive
     frames go to tracks by place. A track keeps the readings of its newest frames; they vote. It is told as
     soon as two of them agree, else when three were read, then again each second while it is seen: the
-    daemon decides what two of three mean. What a detector takes for a plate and no plate can be read from
-    (a badge, a grille, a phone number) is never told.
+    daemon decides what two of three mean. Of several cars only the nearest is told (`reader.NEAR`). What a
+    detector takes for a plate and no plate can be read from (a badge, a grille, a phone number) is never told.
 
     A live camera that is frozen gives the same picture again and again; it would vote for itself. So from a
     live camera a frame that is equal to the one before is no look. (A folder of pictures shows each eight times.)
@@ -25,7 +25,7 @@ from gateway.lanes import plates
 from gateway.lanes.plates import Reading
 from gateway.vision.frames import Watch
 from gateway.vision.observe import AWAKE, IDLE
-from gateway.vision.plates.reader import DETECTOR, LANE_SIDES, NAME, Reads, Seen
+from gateway.vision.plates.reader import DETECTOR, LANE_SIDES, NAME, READABLE, Reads, Seen
 from gateway.vision.protocol import (
     CameraHealth,
     Enrol,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 FORGET = 1.5  # seconds after which a plate that was not seen is another's
 STALE = 5.0  # seconds after which a frame's reading does not vote any more
 AGAIN = 1.0  # seconds between two messages of one track
-READABLE = -5.0  # below this logarithm what was read is no plate
 
 
 @dataclass(slots=True)
@@ -91,9 +90,9 @@ class PlateObserver:
             return
         sides = [side for side in LANE_SIDES if side <= max(*frame.shape[:2], LANE_SIDES[0])]
         seen = self._reader.look(frame, sides[self._side % len(sides)])
-        if not any(one.reading.confident for one in seen):
+        if not any(one.believed for one in seen):
             self._side += 1
-        readable = [one for one in seen if one.reading.log_p > READABLE]
+        readable = [one for one in seen if one.reading.log_p > READABLE and not one.behind]
         if readable:
             self.watch.saw_face(now)  # somebody is there: look at every frame for a while
         self._follow(readable, now)

@@ -8,22 +8,34 @@ from typing import Protocol
 
 from gateway.lanes.plates import Reading
 from gateway.vision.engine import Frame
+from gateway.vision.plates.agreement import confirmed
 from gateway.vision.plates.detector import Detector, Found
-from gateway.vision.plates.recogniser import Recogniser, in_one_row, straight, two_rows
+from gateway.vision.plates.recogniser import Recogniser
+from gateway.vision.plates.upright import extent, in_one_row, straight, two_rows, wider
 from gateway.vision.track import association
 
 SIDES = (640, 960, 1600)  # pixels of the longer side, looked at in turn
 LANE_SIDES = SIDES[:2]  # of a lane's camera, which stands near: 1600 costs 60 MB and four times the time
+READABLE = -5.0  # below this logarithm what was read is no plate
+#: A plate less wide than this share of the widest belongs to a car further away: behind, or passing by. The arm is
+#: for the car that stands before it: it must not open for a resident who queues behind a stranger.
+NEAR = 0.8
 NAME, DETECTOR = "pp-ocrv4", "clp-det"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One plate of a frame: where, and what it may be."""
+    """One plate of a frame: where, what it may be, and whether another car stands before it."""
 
     box: tuple[float, float, float, float]
     score: float
     reading: Reading
+    behind: bool = False
+
+    @property
+    def believed(self) -> bool:
+        """Whether an arm may move for it: read without doubt, and no other car is nearer."""
+        return self.reading.confident and not self.behind
 
 
 class Reads(Protocol):
@@ -49,7 +61,7 @@ class PlateReader:
         made: list[list[Seen]] = []
         for side in sides:
             made.append(self.look(picture, side))
-            if any(one.reading.confident for one in made[-1]):
+            if any(one.believed for one in made[-1]):
                 break
         return made
 
@@ -61,12 +73,28 @@ class PlateReader:
         return sorted(seen, key=lambda one: -one.reading.log_p)
 
     def _read(self, frame: Frame, found: Sequence[Found]) -> list[Seen]:
-        readings = self._recogniser.read([straight(frame, one.corners) for one in found])
-        high = [at for at, one in enumerate(found) if two_rows(one.corners)]
-        again = self._recogniser.read([in_one_row(frame, found[at].corners) for at in high])
-        for at, reading in zip(high, again, strict=True):
-            readings[at] = max(readings[at], reading, key=lambda each: each.log_p)
-        return [Seen(one.box, one.score, reading) for one, reading in zip(found, readings, strict=True)]
+        sure = [one for one in found if one.sure]
+        read = list(zip(sure, self._recogniser.read([straight(frame, one.corners) for one in sure]), strict=True))
+        read = [(one, self._again(frame, one, reading)) for one, reading in read]
+        if not any(reading.confident for _, reading in read):
+            high = [(one, self._rows(frame, one)) for one in found if not one.sure and two_rows(one.corners)]
+            read += [(one, reading) for one, reading in high if reading.log_p > READABLE]
+        widest = max((extent(one.corners)[0] for one, reading in read if reading.log_p > READABLE), default=0.0)
+        return [Seen(one.box, one.score, reading, extent(one.corners)[0] < NEAR * widest) for one, reading in read]
+
+    def _again(self, frame: Frame, one: Found, reading: Reading) -> Reading:
+        """A second look: at what would be believed, whether it holds; at a high plate that is not, for two rows."""
+        if reading.confident:
+            return confirmed(reading, *self._recogniser.read([wider(frame, one.corners)]))
+        return max(reading, self._rows(frame, one), key=_likely) if two_rows(one.corners) else reading
+
+    def _rows(self, frame: Frame, one: Found) -> Reading:
+        looks = sorted(self._recogniser.read(in_one_row(frame, one.corners)), key=_likely, reverse=True)
+        return confirmed(*looks[:2])
+
+
+def _likely(reading: Reading) -> float:
+    return reading.log_p
 
 
 def _merged(before: Sequence[Seen], now: Sequence[Seen]) -> list[Seen]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,46 +13,10 @@ from gateway.lanes import plates
 from gateway.lanes.plates import Reading
 from gateway.vision.engine import Frame
 from gateway.vision.plates.beam import FAINT, search
-from gateway.vision.plates.detector import Floats, session
+from gateway.vision.plates.detector import session
 
-WIDTH, HEIGHT = 202, 48
 BLANK = 0  # the network's class for nothing; its characters follow, and a space is the last
 _SAME = {"o": "O", "l": "1", "i": "1", "I": "1"}
-#: A plate of two rows (440 x 220 mm): where the upper one lies in 202 x 96, how wide it is before the lower one.
-TWO_ROWS = 2.4
-UPPER, INNER, HEAD = (4, 37), (40, 162), 62
-
-
-def straight(frame: Frame, corners: Floats, height: int = HEIGHT) -> Frame:
-    """The plate as seen from before it. A large one is warped large, then shrunk: plain sampling would skip pixels."""
-    across, down = extent(corners)
-    times = int(min(8, max(1, round(max(across / WIDTH, down / height)))))
-    target = np.array([(0, 0), (WIDTH, 0), (WIDTH, height), (0, height)], np.float32) * times
-    matrix = cv2.getPerspectiveTransform(np.asarray(corners, np.float32), target)
-    warped = cv2.warpPerspective(frame, matrix, (WIDTH * times, height * times), flags=cv2.INTER_LINEAR)
-    if times > 1:
-        warped = cv2.resize(warped, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(warped, np.uint8)
-
-
-def extent(corners: Floats) -> tuple[float, float]:
-    """How wide and how high a plate is in the frame."""
-    sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-    return float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))
-
-
-def two_rows(corners: Floats) -> bool:
-    """Whether a plate is so high that it may have two rows."""
-    across, down = extent(corners)
-    return across < TWO_ROWS * down
-
-
-def in_one_row(frame: Frame, corners: Floats) -> Frame:
-    """A plate of two rows with the upper one, province and city, set before the lower one."""
-    whole = straight(frame, corners, 2 * HEIGHT)
-    upper = cv2.resize(whole[UPPER[0] : UPPER[1], INNER[0] : INNER[1]], (HEAD, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    lower = cv2.resize(whole[UPPER[1] :], (WIDTH - HEAD, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.hstack((upper, lower)), np.uint8)
 
 
 class Recogniser:
