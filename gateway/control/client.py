@@ -54,7 +54,7 @@ class Client:
         return self._document("POST", f"/v1/command/{quote(name, safe='.')}", encode(fields or {}), time_out)
 
     def follow(self, path: str, time_out: float = FOLLOW_TIME_OUT) -> Generator[Any, None, None]:
-        """GET `path` that answers with lines of JSON; yields each document as it comes."""
+        """GET `path` that answers with lines of JSON; yields each document as it comes. Never ends by itself."""
         connection, answer = self._ask("GET", path, b"", time_out)
         try:
             while line := self._read_line(answer):
@@ -63,6 +63,9 @@ class Client:
                     if isinstance(document, dict) and document.keys() == {"error"}:
                         raise error_of(document)
                     yield document
+            raise DaemonUnreachable(
+                N_("the daemon has hung up: it stops, or begins anew"), mend=N_("run it again when it is there")
+            )
         finally:
             connection.close()
 

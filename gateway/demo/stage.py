@@ -82,7 +82,10 @@ class Lines:
                 raise StageError(N_("{thing} did not come within {seconds} s"), thing=thing, seconds=within) from None
             if line is None:
                 raise StageError(N_("{thing} did not come: the program ended"), thing=thing)
-            if line.strip() and wanted(document := json.loads(line)):
+            document = json.loads(line) if line.strip() else {}
+            if "error" in document:  # the last word of a command that followed a daemon to its end
+                raise StageError(N_("{thing} did not come: the program ended"), thing=thing)
+            if document and wanted(document):
                 return document
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.control.client import Client
-from gateway.errors import BadRequest, JournalDown, LoumenError
+from gateway.errors import BadRequest, DaemonUnreachable, JournalDown, LoumenError
 from gateway.journal.rows import Position, Row
 from tests.control.daemon import serving
 
@@ -190,6 +190,8 @@ def test_the_server_ends_with_followers(path: Path) -> None:
         following = Client(path).follow("/v1/event?follow=1")
         next(following)
     assert not path.exists()
+    with pytest.raises(DaemonUnreachable):
+        next(following)
 
 
 def follows(path: Path) -> bool:
