@@ -7,11 +7,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.cli.shell import Shell
 from gateway.errors import BadRequest, N_, NotFound
 from gateway.locale import _, tell
+
+if TYPE_CHECKING:
+    from gateway.journal.event import Event
+    from gateway.lanes.rules.start import Fitted
+    from gateway.lanes.simulate import Row, Simulation, Step
+    from gateway.lanes.story import Kept
 
 HAPPENS = {
     "": N_("time passes"),
@@ -126,7 +132,7 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
     return shell.done()
 
 
-def _settings(name: str, fitted: Any, takes: float) -> str:
+def _settings(name: str, fitted: Fitted, takes: float) -> str:
     parts = [(fitted.loop, N_("loop")), (fitted.beam, N_("photocell")), (fitted.arm.limits, N_("limit switches"))]
     return tell(
         N_(
@@ -144,7 +150,7 @@ def _settings(name: str, fitted: Any, takes: float) -> str:
     )
 
 
-def _steps(arguments: argparse.Namespace, shell: Shell) -> Iterable[Any]:
+def _steps(arguments: argparse.Namespace, shell: Shell) -> Iterable[Step]:
     from gateway.lanes.story import STORIES, parsed
 
     if arguments.step:
@@ -166,7 +172,7 @@ def _steps(arguments: argparse.Namespace, shell: Shell) -> Iterable[Any]:
         ) from error
 
 
-def _typed(shell: Shell) -> Iterator[Any]:
+def _typed(shell: Shell) -> Iterator[Step]:
     """Steps as they are typed; at a terminal a wrong one is told, and the next one may be right."""
     from gateway.lanes.story import step_of
 
@@ -184,7 +190,7 @@ def _typed(shell: Shell) -> Iterator[Any]:
             yield step
 
 
-def _tell(row: Any, rows: list[dict[str, Any]], shell: Shell) -> None:
+def _tell(row: Row, rows: list[dict[str, Any]], shell: Shell) -> None:
     """A row as it comes; one in which nothing is new is left out."""
     document = {
         "at": row.at,
@@ -212,7 +218,7 @@ def _tell(row: Any, rows: list[dict[str, Any]], shell: Shell) -> None:
         shell.say(f"{'':12}{tell(row.why.text, row.why.facts)}")
 
 
-def _sentence(event: Any) -> str:
+def _sentence(event: Event) -> str:
     import msgspec
 
     from gateway.cli.happenings import told
@@ -223,7 +229,7 @@ def _sentence(event: Any) -> str:
 # --- what the journal kept
 
 
-def _recorded(arguments: argparse.Namespace, shell: Shell, simulation: Any) -> int:
+def _recorded(arguments: argparse.Namespace, shell: Shell, simulation: Simulation) -> int:
     from gateway.lanes.story import from_events
 
     counts = "loop" if simulation.fitted.loop else "photocell"
@@ -265,7 +271,7 @@ def _recorded(arguments: argparse.Namespace, shell: Shell, simulation: Any) -> i
     return shell.done(same)
 
 
-def _kept(file: str, shell: Shell) -> Iterator[Any]:
+def _kept(file: str, shell: Shell) -> Iterator[Kept]:
     """Rows of the journal: of a file, else of this box."""
     import msgspec
 
