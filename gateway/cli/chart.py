@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gateway.errors import N_
-from gateway.locale import _, moment, tell
+from gateway.locale import _, tell
 
 WIDTH = 80
 LABELS = {"hour": "%m-%d %H:%M", "day": "%Y-%m-%d"}
@@ -76,9 +77,9 @@ def lines(chart: dict[str, Any]) -> Iterator[str]:
 
 
 def _line(bar: dict[str, Any], chart: dict[str, Any]) -> str:
-    label = moment(bar["since"], LABELS[chart["by"]]).ljust(LABEL)
+    label = _label(bar["since"], chart).ljust(LABEL)
     if bar["gap"]:
-        facts = {"until": moment(bar["until"], LABELS[chart["by"]]), "litres": f"{bar['litres'] or 0.0:.1f}"}
+        facts = {"until": _label(bar["until"], chart), "litres": f"{bar['litres'] or 0.0:.1f}"}
         words = (
             N_("no readings until {until}")
             if bar["litres"] is None
@@ -87,6 +88,11 @@ def _line(bar: dict[str, Any], chart: dict[str, Any]) -> str:
         return f"{label} {'':>{NUMBER}} {DOTS} {tell(words, facts)}"
     drawn = _bar(bar["litres"], chart["most"], WIDTH - LABEL - NUMBER - 2)
     return f"{label} {bar['litres']:>{NUMBER}.1f} {drawn}"
+
+
+def _label(at: str, chart: dict[str, Any]) -> str:
+    """In the site's zone, whose days these are, wherever the picture is looked at."""
+    return datetime.fromisoformat(at).astimezone(ZoneInfo(chart["zone"])).strftime(LABELS[chart["by"]])
 
 
 def _bar(litres: float, most: float, width: int) -> str:

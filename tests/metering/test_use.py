@@ -124,6 +124,7 @@ def test_the_picture_fits_a_terminal_and_a_gap_is_no_bar(language: str) -> None:
     assert all(cell_len(line) <= 80 for line in drawn)
     assert [line.count("┈┈") for line in drawn[1:7]] == [1, 0, 0, 1, 0, 1]
     nothing, most, gap, little = drawn[2:6]
+    assert nothing.startswith("03-01 10:00"), "02:00 UTC in Shanghai"
     assert nothing.endswith(" 0.0")
     assert most.count("█") >= 50
     assert "35.0" in gap
