@@ -40,7 +40,7 @@ from gateway.vision.protocol import SPACES
 T = TypeVar("T")
 FIRST_COPY = 120.0  # seconds after the start: a box that restarts often has copies too
 COPY_EVERY = 600.0  # seconds at least between two copies, and only after a change
-COPIED_A_DAY = 25_000_000  # bytes that copies may write: one of 1 MB is made hourly
+COPIED_A_DAY = 8_000_000  # bytes that copies may write, of 50 MB for all: one of 1 MB is made every three hours
 LOOK_AT_DATES_EVERY = 60.0
 START_WITHIN = 8.0  # seconds that a command waits for the files to be opened; who asked waits 10
 DISK = N_("look at the disk: 'loumen doctor disk database'; what is known goes on opening doors")

@@ -33,7 +33,7 @@ from gateway.metering.watch import Effect, Keep, Refusal, Unread, Watch, Who, ut
 
 FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
-SAVE_EVERY, SAVE_AFTER_FINDING = 600.0, 15.0
+SAVE_EVERY, SAVE_AFTER_FINDING = 1800.0, 15.0  # what is not saved is replayed; sixty meters are 50 KB each time
 HOLD = 600.0  # seconds that readings wait for a trusted clock, so that none is filed under a wrong day
 DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
 LITRE = 1000  # millilitres
