@@ -29,7 +29,7 @@ def load(settings: Settings) -> Computing:
     """The engine of the settings, and its comparison. Raises ModelError."""
     from gateway.vision import engines, threshold
     from gateway.vision.compare import Gallery
-    from gateway.vision.picture import read_picture
+    from gateway.vision.picture import read_reference
 
     vision = settings.vision
     extra = Path(vision.models) if vision.models else None
@@ -49,4 +49,4 @@ def load(settings: Settings) -> Computing:
         )
         return Compared(sealed.generation, len(people), limit.value, people.nearest)
 
-    return Computing(engine, compare, lambda embedded: embedded.quality.refused_by(ENROLMENT), read_picture)
+    return Computing(engine, compare, lambda embedded: embedded.quality.refused_by(ENROLMENT), read_reference)

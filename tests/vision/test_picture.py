@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadImage
-from gateway.vision.picture import dimensions, read_picture
+from gateway.vision.picture import REFERENCE, dimensions, read_picture, read_reference
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
@@ -106,3 +106,13 @@ def test_damage_anywhere_is_a_picture_or_a_bad_image(kind: str, place: int, nois
         return
     assert frame.ndim == 3
     assert frame.shape[2] == 3
+
+
+@pytest.mark.parametrize("size", [(3000, 4000), (2100, 1500), (1500, 2000), (300, 200), (5600, 7000), (5000, 300)])
+def test_a_reference_picture_is_shrunk_before_anybody_looks_at_it(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = cv2.resize(np.arange(12, dtype=np.uint8).reshape(2, 2, 3) * 20, size[::-1])
+    path = tmp_path / "telephone.jpg"
+    cv2.imwrite(str(path), picture)
+    found = read_reference(path)
+    assert max(found.shape[:2]) == min(REFERENCE, max(size))
+    assert found.shape[0] / found.shape[1] == pytest.approx(size[0] / size[1], rel=0.02)
