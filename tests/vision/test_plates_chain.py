@@ -237,6 +237,21 @@ def test_wrong_labels_are_told_by_line(tmp_path: Path, text: str, where: str, wh
     assert why in told.value.render()
 
 
+def test_labels_in_another_encoding_are_told(tmp_path: Path) -> None:
+    file = labelled(tmp_path, "京A12345")
+    file.write_bytes(file.read_text("utf-8").encode("gbk"))
+    with pytest.raises(BadRequest, match="UTF-8"):
+        evaluation.of_labels(file, tmp_path)
+
+
+def test_a_car_behind_another_is_read_but_not_confidently(tmp_path: Path) -> None:
+    file = labelled(tmp_path, "京A12345")
+    behind = Seen((0, 0, 9, 9), 0.9, seen("粤B12345", -0.1).reading, behind=True)
+    results = evaluation.measure(Painted([seen("京A12345", -3.0), behind]), evaluation.of_labels(file, tmp_path))
+    found = evaluation.report(Painted([]), results)
+    assert [found[kind] for kind in ("exact", "confident", "confident_wrong")] == [1, 0, 0]
+
+
 def test_the_command_prints_its_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = ["filename,plate"]
     for plate in PLATES[:3]:
