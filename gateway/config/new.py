@@ -140,6 +140,24 @@ _LANE: Final = """\
 # {camera}
 """
 
+_METER: Final = """\
+# --- water meters on RS-485: take the '# ' away. Step by step: docs/meters.md
+# The adapters and their serial numbers:  loumen meter scan       Who answers:  loumen meter scan riser
+#
+# [bus.riser]
+# driver = "serial"                # or "tcp" with host and port: a converter on the network
+# adapter = "FT4711"               # its serial number: the port may have another name after the next start
+# baud = 9600                      # as set in the meters
+#
+# [meter.flat-502]
+# name = "1-1-502"
+# bus = "riser"
+# unit = 1                         # its number on the bus
+# profile = "tuf-2000m"            # as 'loumen meter profile list' names it
+# q3 = 2.5                         # m3/h, printed on the meter
+# interval = 60                    # seconds between two readings
+"""
+
 _TAIL: Final = """\
 [vision]
 run = "{vision}"                    # "service": loumen-vision@ of systemd; "child": started by the daemon; "off"
@@ -178,7 +196,7 @@ _OWN_PLACES: Final = 'state = "{folder}/state"\nrun = "{folder}/run"'
 
 
 #: A comment of its own line, or one behind a key (that may itself be commented out): before it, and its words.
-_ALONE: Final = re.compile(r"(#(?: ---)? +)(?!\[|[a-z_]+ = )(\S.*)")
+_ALONE: Final = re.compile(r"(#(?: ---)? +)(?!\[|[a-z_0-9]+ = )(\S.*)")
 _BEHIND: Final = re.compile(r"(.*[\]}\w\"] +# )(\S.*)")
 
 
@@ -217,4 +235,4 @@ def _text(board: Board, folder: str) -> str:
         line='driver = "simulated", line' if simulated else f'driver = "gpio_chardev", chip = "{_CHIPS[board]}", line',
         camera=_PICTURES if simulated else _STREAM,
     )
-    return "\n".join((head, door, lane, _TAIL.format(vision="child" if board == "simulated" else "service")))
+    return "\n".join((head, door, lane, _METER, _TAIL.format(vision="child" if board == "simulated" else "service")))

@@ -56,6 +56,17 @@ def test_with_its_comments_taken_away_it_is_whole_too(board: Board) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_its_meters_are_whole_when_their_comments_are_taken_away(board: Board) -> None:
+    plain = text(board)
+    begin, end = plain.index("# [bus.riser]"), plain.index("[vision]")
+    plain = plain[:begin] + plain[begin:end].replace("\n# ", "\n").removeprefix("# ") + plain[end:]
+    loaded = parse(plain, FILE)
+    assert loaded.warnings == ()
+    assert loaded.config.meter["flat-502"].bus == "riser"
+    assert list(loaded.config.bus) == ["riser"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_what_is_shown_loads_again(board: Board) -> None:
     config = parse(text(board, "/tmp/b"), FILE).config
     assert parse(toml(config), FILE).config == config
