@@ -38,6 +38,7 @@ from gateway.access.service import TICK, DoorService
 from gateway.clock import SystemClock
 from gateway.config.last_good import Chosen, choose
 from gateway.daemon_events import DaemonStarted, DaemonStopped
+from gateway.errors import N_, StateUnusable
 from gateway.io.service import IoService
 from gateway.journal.event import Event
 from gateway.lines import Lines
@@ -96,16 +97,29 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._signal = ""
         self._lock = StateLock(self.state)
-        self._lock.acquire()
+        self._own_folders()
         self._services: Services | None = None
         self._early: list[Event] = []
+
+    def _own_folders(self) -> None:
+        """Raises StateBusy, StateUnusable. A disk that is broken or full keeps no door from its work."""
+        try:
+            self._lock.acquire()
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+        except PermissionError as error:
+            raise StateUnusable(
+                N_("{path} may not be used by this user"),
+                mend=N_("start it by systemd (systemctl start loumen) or with sudo; else look at the folder's owner"),
+                path=error.filename or str(self.state),
+            ) from error
+        except OSError as error:
+            log.error("%s cannot be used: %s; doors work, nothing is remembered", error.filename, error.strerror)
 
     async def run(self) -> int:
         """Start, live, stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ask_to_stop, number.name)
-        self.run_dir.mkdir(parents=True, exist_ok=True)
         self._start_doors()
         if self.config.lane:
             self._start_lanes()

@@ -44,6 +44,7 @@ __all__ = [
     "Refused",
     "RegisterDown",
     "StateBusy",
+    "StateUnusable",
     "UnitRefused",
     "UnknownDriver",
     "UplinkError",
@@ -133,6 +134,12 @@ class StateBusy(LoumenError):
     """Another process owns the state folder; `facts['pid']` names it."""
 
     code = "state.busy"
+
+
+class StateUnusable(LoumenError):
+    """The state folder or the run folder may not be used by this user."""
+
+    code = "state"
 
 
 class UplinkError(LoumenError):

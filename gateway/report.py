@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -119,8 +120,8 @@ class Reporter:
 
     def _disk(self) -> s.DiskStatus:
         try:
-            usage = shutil.disk_usage(self._daemon.state)
-        except OSError:
+            usage = shutil.disk_usage(next(path for path in self._parents() if path.exists()))
+        except (OSError, StopIteration):
             return s.DiskStatus()
         written = self._services.written.today()
         return s.DiskStatus(
@@ -128,6 +129,9 @@ class Reporter:
             total_mb=usage.total // MEGABYTE,
             written_today_mb=None if written is None else round(written / MEGABYTE, 1),
         )
+
+    def _parents(self) -> tuple[Path, ...]:
+        return (self._daemon.state, *self._daemon.state.parents)
 
     # --- what a person should know
 

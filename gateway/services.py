@@ -314,7 +314,10 @@ class Services:
     async def _keep_good(self) -> None:
         daemon = self._daemon
         await asyncio.sleep(daemon.config.healthy_seconds)
-        await asyncio.to_thread(last_good.save, daemon.chosen)
+        try:
+            await asyncio.to_thread(last_good.save, daemon.chosen)
+        except OSError as error:  # the disk's own problem is told by the journal
+            log.warning("the last good configuration could not be kept: %s", error)
         await asyncio.Event().wait()
 
     def _identity(self, state: Path, name: str) -> Box:

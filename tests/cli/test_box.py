@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.cli.dispatch import dispatch
 from gateway.demo.stage import Answer, Stage
+from gateway.state_lock import StateLock
 
 CONFIG = """
 [site]
@@ -106,3 +109,32 @@ def test_curl_asks_the_same_socket(stage: Stage) -> None:
     assert json.loads(subprocess.run(order, capture_output=True, check=True).stdout)["door"] == "main"
     actor = [row["event"] for row in stage.ask("event", "list")["events"] if row["type"] == "door.opened.v1"]
     assert actor[-1]["actor"] == f"uid:{os.getuid()}"
+
+
+def test_a_box_whose_disk_is_gone_serves_its_doors_and_says_so() -> None:
+    import getpass
+
+    with Stage.raised() as stage:
+        (stage.folder / "disk").write_text("no folder can be made in a file")
+        config = stage.folder / "gateway.toml"
+        text = CONFIG.format(folder=stage.folder, user=getpass.getuser())
+        config.write_text(text.replace(f"{stage.folder}/state", f"{stage.folder}/disk/state"))
+        stage.env["LOUMEN_CONFIG"] = str(config)
+        stage.start_daemon("box", config)
+        status = stage.ask("status", ok=False)
+        assert [(door["id"], door["commanded"]) for door in status["doors"]] == [("main", "locked")]
+        assert {"journal", "directory"} <= {problem["part"] for problem in status["problems"]}
+        assert zh(stage, "door", "identify", "main", "--yes").code in {0, 4}
+        assert stage.kill("box", signal.SIGTERM) == 0
+        assert "Traceback" not in stage.log("box")
+
+
+def test_who_may_not_use_the_state_folder_is_told_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_lock: StateLock) -> None:
+        raise PermissionError(13, "Permission denied", "/var/lib/loumen/lock")
+
+    monkeypatch.setattr(StateLock, "acquire", refused)
+    assert dispatch(["run", "--config", stage.env["LOUMEN_CONFIG"], "--lang", "en"]) == 1
+    assert capsys.readouterr().err.startswith("/var/lib/loumen/lock may not be used by this user\n  mend: start it")

@@ -54,7 +54,9 @@ def permissions(look: Look) -> Outcome:
     try:
         state, file = look.state.stat(), look.path.stat()
     except FileNotFoundError as error:
-        return warn(N_("{path} does not exist"), N_("it is made at the daemon's first start"), path=str(error.filename))
+        made = N_("it is made at the daemon's first start")
+        mend = made if str(error.filename) == str(look.state) else N_("make one: loumen config new --board pi4")
+        return warn(N_("{path} does not exist"), mend, path=str(error.filename))
     except OSError as error:
         return fail(
             N_("{path} cannot be looked at: {problem}"),
