@@ -46,9 +46,10 @@ class DoorRefused(Event, frozen=True, kw_only=True, tag="door.refused.v1"):
 
 
 class DoorPassed(Event, frozen=True, kw_only=True, tag="door.passed.v1"):
-    """The leaf opened with a reason and closed again."""
+    """The leaf opened with a reason and closed again. It ends what `door.opened.v1` began."""
 
     importance: ClassVar[Importance] = Importance.ACCESS
+    patience: ClassVar[float] = 30.0
     door: str
     open_seconds: float
 

@@ -96,7 +96,7 @@ class Journal:
             self._drops.count("invalid", _type_of(event), self._microseconds())
         else:
             self._put(entry)
-        self._writer.wake()
+        self._writer.wake(getattr(event, "patience", 0.0))
 
     async def record(self, event: Event, *, once: str = "", expires: str = "", within: float | None = None) -> Position:
         """Write an event and return when it is durable.

@@ -1,6 +1,7 @@
 """The one writer: takes what waits, groups it, and does not give up.
 
-A group is written 5 ms after its first event came, or as soon as 200 wait: one transaction, one sync. Of
+A group is written 5 ms after its first event came, or as soon as 200 wait: one transaction, one sync. An
+event of a kind that may wait (`Event.patience`) is written with the next that may not, or when its time is up. Of
 a backlog a few groups go to the writing thread at once, so that the disk does not wait for the loop. A
 group that fails is rolled back and tried again with growing pauses, in order, until it is durable; events
 go on gathering behind it and give way by importance (`waiting`). After three failures, or when SQLite
@@ -61,7 +62,9 @@ class Writer:
         self._waiting, self._drops = waiting, drops
         self._marks: Marks = {}
         self._something, self._plenty, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._since: float | None = None  # when the oldest waiting entry came
+        self._hurry = asyncio.Event()  # the group is due sooner than it was
+        self._due: float | None = None  # when what waits must be written,
+        self._patience = 0.0  # and the least patience of it
         self._writing_since: float | None = None
         self._turn = asyncio.Lock()  # one user of the writing connection at a time
         self._suspect = ""
@@ -75,13 +78,17 @@ class Writer:
 
     # --- called from outside, never blocking
 
-    def wake(self) -> None:
-        """Something was put into the queue."""
-        if self._since is None:
-            self._since = asyncio.get_running_loop().time() if _in_loop() else 0.0
+    def wake(self, patience: float = 0.0) -> None:
+        """Something was put into the queue that may wait so many seconds."""
+        if self._due is None or patience < self._patience:
+            due = asyncio.get_running_loop().time() + max(patience, GROUP_SECONDS) if _in_loop() else 0.0
+            self._due = due if self._due is None else min(due, self._due)
+            self._patience = patience
             self._something.set()
+            self._hurry.set()
         if len(self._waiting) >= GROUP:
             self._plenty.set()
+            self._hurry.set()
 
     def put_mark(self, name: str, position: Position) -> asyncio.Future[None]:
         """Have a mark written with the next group; a later one for the same name takes its place."""
@@ -104,13 +111,13 @@ class Writer:
     def suspect(self, what: str) -> None:
         """The file was found damaged: set it aside with the next group."""
         self._suspect = what
-        self._something.set()
+        self.wake()
 
     def stop(self) -> None:
         """Write what waits, once, then end."""
         self._stopping.set()
         self._something.set()
-        self._plenty.set()
+        self._hurry.set()
 
     @property
     def stalled(self) -> float:
@@ -131,7 +138,7 @@ class Writer:
             entries = self._waiting.take(GROUP * VISIT, VISIT_BYTES)
             marks, self._marks = self._marks, {}
             if not self._waiting:
-                self._since = None
+                self._due = None
                 self._something.clear()
             if len(self._waiting) < GROUP and not self._stopping.is_set():
                 self._plenty.clear()
@@ -169,11 +176,11 @@ class Writer:
         if self._drops and not self._waiting:
             self.wake()
         await self._something.wait()
-        if self._since is None or self._stopping.is_set():
-            return
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._since + GROUP_SECONDS):
-                await self._plenty.wait()
+            while self._due is not None and not self._plenty.is_set() and not self._stopping.is_set():
+                self._hurry.clear()
+                async with asyncio.timeout_at(self._due):
+                    await self._hurry.wait()
 
     async def _make_durable(self, entries: list[Entry], marks: Marks) -> bool:
         """Write all of it in one transaction, on a full disk in smaller ones. False: stopped with a failing disk.

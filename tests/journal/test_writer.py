@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from gateway.errors import AlreadyUsed, JournalDown
 from gateway.journal import quarantine, writer
+from gateway.journal.event import Event
 from gateway.journal.events import JournalGap
 from gateway.journal.file import JournalFile
 from gateway.journal.store import Journal
+from gateway.journal.writer import GROUP_SECONDS
 from tests.journal.samples import Ordered, Passed, bodies, everything, journal_at, numbers, running, settled
 
 COMMIT = JournalFile.commit
@@ -197,4 +199,40 @@ def test_a_journal_that_never_started_refuses_and_closes(tmp_path: Path) -> None
             await journal.record(Ordered(n=1), within=0.05)
         await journal.close()
 
+    asyncio.run(scenario())
+
+
+class Followed(Event, frozen=True, kw_only=True, tag="test.followed.v1"):
+    patience: ClassVar[float] = 30.0
+    n: int
+
+
+def test_what_may_wait_is_written_with_the_next_that_may_not(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(journal_at(tmp_path)) as journal:
+            journal.note(Followed(n=1))
+            await asyncio.sleep(20 * GROUP_SECONDS)  # nothing happens in it: that is what is shown
+            assert journal.health().waiting == 1
+            journal.note(Passed(n=2))
+            async with asyncio.timeout(10):
+                while journal.health().waiting:
+                    await journal.wait_beyond(journal.head)
+            assert numbers(await everything(journal)) == [1, 2]
+            journal.note(Followed(n=3))  # and with the stop
+        async with running(journal_at(tmp_path)) as journal:
+            assert numbers(await everything(journal)) == [1, 2, 3]
+
+    asyncio.run(scenario())
+
+
+def test_what_may_wait_waits_no_longer_than_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running(journal_at(tmp_path)) as journal:
+            before = journal.head
+            journal.note(Followed(n=1))
+            async with asyncio.timeout(10):
+                await journal.wait_beyond(before)
+            assert numbers(await everything(journal)) == [1]
+
+    monkeypatch.setattr(Followed, "patience", 0.05)
     asyncio.run(scenario())
