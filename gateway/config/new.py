@@ -108,7 +108,8 @@ buzzer = { driver = "simulated", line = 8 }
 """
 
 _LANE: Final = """\
-# --- a lane with a barrier: take the '# ' away from [lane.gate] to the next empty line. Wiring: docs/wiring/barrier-*.svg
+# --- a lane with a barrier: take the '# ' away from [lane.gate] to the next empty line
+# Wiring: docs/wiring/barrier-*.svg
 # The arm's own drive moves it and limits its force; these relays press its buttons: open, close, stop.
 # Three lines that are pulled low from power-up (9 to 27), for relays that are active HIGH.
 #   loop:       the detector's contact that is OPEN while a vehicle is there: a cut wire reads 'occupied'

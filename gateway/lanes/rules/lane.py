@@ -108,14 +108,14 @@ class Lane:
         """The lane after `given` at `now`, and what to do. Raises UnknownInput, and nothing else."""
         try:
             after, effects = self._advance(given, now)
-            after, reversed_ = after._guarded(now.mono)
-            after, raised = after._kept_up(now.mono)
-            raised = (*reversed_, *raised)
+            for follows in (Lane._guarded, Lane._kept_up):
+                after, more = follows(after, now.mono)
+                effects += more
         except KeyError as unlisted:
             raise UnknownInput((self.arm.motion,), given) from unlisted
         lamp = (Lamp(up),) if (up := after.arm.motion is Motion.UP) is not (self.arm.motion is Motion.UP) else ()
-        moves = tuple(effect for effect in (*effects, *raised) if isinstance(effect, Drive))
-        rest = tuple(effect for effect in (*effects, *raised) if not isinstance(effect, Drive))
+        moves = tuple(effect for effect in effects if isinstance(effect, Drive))
+        rest = tuple(effect for effect in effects if not isinstance(effect, Drive))
         return after, (*moves, *lamp, *rest)
 
     def _advance(self, given: Given, now: Now) -> tuple[Lane, tuple[Effect, ...]]:  # noqa: C901  (one row an input)
