@@ -103,17 +103,22 @@ class Daemon:
 
     def _own_folders(self) -> None:
         """Raises StateBusy, StateUnusable. A disk that is broken or full keeps no door from its work."""
-        try:
-            self._lock.acquire()
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-        except PermissionError as error:
-            raise StateUnusable(
-                N_("{path} may not be used by this user"),
-                mend=N_("start it by systemd (systemctl start loumen) or with sudo; else look at the folder's owner"),
-                path=error.filename or str(self.state),
-            ) from error
-        except OSError as error:
-            log.error("%s cannot be used: %s; doors work, nothing is remembered", error.filename, error.strerror)
+        for folder, take in ((self.state, self._lock.acquire), (self.run_dir, self._make_run_dir)):
+            try:
+                take()
+            except PermissionError as error:
+                raise StateUnusable(
+                    N_("{path} may not be used by this user"),
+                    mend=N_(
+                        "start it by systemd (systemctl start loumen) or with sudo; else look at the folder's owner"
+                    ),
+                    path=error.filename or str(folder),
+                ) from error
+            except OSError as error:
+                log.error("%s cannot be used: %s; doors work, nothing is remembered", folder, error.strerror)
+
+    def _make_run_dir(self) -> None:
+        self.run_dir.mkdir(parents=True, exist_ok=True)
 
     async def run(self) -> int:
         """Start, live, stop."""
