@@ -281,6 +281,11 @@ def test_an_arm_that_may_fall_by_itself_is_raised_over_whoever_is_under_it() -> 
     _, effects = lost.advance(i.Loop(occupied=True), at(7))
     assert pulses(effects) == [], "a stranger's car does not raise an arm that only stands there"
 
+    blind = lane(built(limits=False), up=None, down=None, occupied=True)
+    assert blind.arm.motion is Motion.LOST
+    _, effects = blind.advance(Tick(), at(0.1))
+    assert pulses(effects) == [], "without limit switches a car that waits at a start raises nothing"
+
     up = lane(up=True, down=False, occupied=True)
     _, effects = up.advance(i.LimitUp(reached=False), at(5))
     assert (pulses(effects), notes(effects)) == ([Pulse.STOP, Pulse.OPEN], ["lane.moved.v1", "lane.reversed.v1"])

@@ -11,6 +11,15 @@ from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.sense import Position
 from gateway.lanes.rules.sensor import Sensor
 
+#: Without limit switches nothing says that the arm may be falling: a car that waits at a start raises nothing.
+STARTS = {
+    Position.TOP: Motion.UP,
+    Position.BOTTOM: Motion.DOWN,
+    Position.BETWEEN: Motion.ADRIFT,
+    Position.CONTRADICTION: Motion.FAULT,
+    Position.UNFITTED: Motion.LOST,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -40,9 +49,7 @@ def restored(lane: str, fitted: Fitted, sensed: Sensed, mode: Mode, faults: froz
     beam = Sensor("photocell", fitted.stuck_after, fitted.beam)
     button = Sensor("button", fitted.stuck_after)
     up_and_down = sense.position(up=sensed.up, down=sensed.down, fitted=fitted.arm.limits)
-    motion = {Position.TOP: Motion.UP, Position.BOTTOM: Motion.DOWN, Position.CONTRADICTION: Motion.FAULT}.get(
-        up_and_down, Motion.ADRIFT
-    )
+    motion = STARTS[up_and_down]
     restored = Lane(
         lane,
         Arm(fitted.arm, motion),
