@@ -15,6 +15,9 @@ Theory of operation
     A full pool is told at once, then again at most every `again` seconds while the person stays. What
     was pooled more than STALE seconds ago does not count any more.
 
+    A slow engine on a slow box looks once in a second or two. There the times are stretched by the pace of the last two
+    looks, for else every look would begin a new track, and no pool would ever be full.
+
 Pure: boxes and embeddings in, tracks out. Times are monotonic seconds.
 """
 
@@ -37,6 +40,7 @@ Box = tuple[float, float, float, float]  # x, y, width, height
 OVERLAP = 0.3  # intersection over union from which two boxes are one face
 NEAR = 0.6  # or their centres are nearer than this share of the box's width, and the sizes are alike
 STALE = 3.0  # seconds after which a pooled embedding is too old to stand beside a new one
+SLOWEST = 4.0  # seconds between two looks that still belong together
 JUMP = 0.6  # distance of two embeddings beyond which they are hardly one person's
 
 
@@ -83,11 +87,14 @@ class Tracker:
 
     def __init__(self, numbers: Iterator[int], *, pool: int = 3, forget: float = 1.0, again: float = 1.0) -> None:
         self._numbers, self._pool, self._forget, self._again = numbers, pool, forget, again
+        self._looked, self._pace = -math.inf, 0.0
         self.tracks: list[Track] = []
 
     def see(self, boxes: Sequence[Box], now: float) -> list[Track]:
         """The track of each box, in the boxes' order; tracks not seen for long are forgotten."""
-        self.tracks = [track for track in self.tracks if now - track.seen <= self._forget]
+        self._looked, self._pace = now, now - self._looked if now - self._looked <= SLOWEST else 0.0
+        forget = max(self._forget, 2.5 * self._pace)
+        self.tracks = [track for track in self.tracks if now - track.seen <= forget]
         pairs = sorted(
             (
                 (fit, place, track)
@@ -125,7 +132,8 @@ class Tracker:
             track.pool.append(first)
         track.odd = None
         track.pool.append((vector, quality, now))
-        while len(track.pool) > self._pool or now - track.pool[0][2] > STALE:
+        stale = max(STALE, 1.5 * self._pool * self._pace)
+        while len(track.pool) > self._pool or now - track.pool[0][2] > stale:
             track.pool.popleft()
         return track
 

@@ -40,7 +40,34 @@ def test_who_was_away_for_long_is_a_new_track() -> None:
     assert watching.see([box], 0)[0].number == 1
     assert watching.see([], 0.5) == []
     assert watching.see([box], 0.9)[0].number == 1
+    assert watching.see([], 1.95) == []
     assert watching.see([box], 2.0)[0].number == 2
+
+
+@pytest.mark.parametrize("pace", [0.1, 0.9, 1.5, 3.0])
+def test_a_slow_look_begins_no_new_track_and_fills_a_pool(pace: float) -> None:
+    """HOG on a Pi takes more than a second a frame: with fixed times no pool was ever full, and no door opened."""
+    watching, red = tracker(), vector_of(RED)
+    told = []
+    for step in range(7):
+        now = 100 + step * pace
+        track = watching.see([(100.0, 100.0, 80.0, 80.0)], now)[0]
+        assert track.number == 1
+        if watching.wants(track, now):
+            track = watching.add(track, red, 0.9, now)
+            if watching.ready(track, now):
+                told.append(step)
+    assert told[0] == 2
+
+
+def test_who_left_is_forgotten_however_slow_the_looks_were() -> None:
+    watching = tracker()
+    box = (100.0, 100.0, 80.0, 80.0)
+    for now in (0, 1.5, 3.0):
+        watching.see([box], now)
+    for now in (3.1, 3.2, 4.2):
+        watching.see([], now)
+    assert watching.see([box], 4.3)[0].number == 2
 
 
 def test_a_full_pool_is_told_once_and_again_later() -> None:
