@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
-from gateway.config.mistakes import Finding, KeyPath
+from gateway.config.mistakes import Finding, KeyPath, key_text
 from gateway.config.show import mask_text
 from gateway.errors import N_
 
@@ -154,7 +154,13 @@ class _Reading:
             mend = N_("put it in quotes")
         elif expected == SWITCH and isinstance(given, str) and given.lower() in {"true", "false"}:
             mend = N_("write it without quotes")
-        return self._wrong(path, N_("{given} is not {expected}"), mend, given=shown(given), expected=expected)
+        elif expected == LIST and isinstance(given, str):
+            mend = N_("write it in brackets: [{given}]")
+        elif expected == TABLE and not any(isinstance(part, int) for part in path):
+            mend = N_("write its keys below a line of its own: [{table}]")
+        return self._wrong(
+            path, N_("{given} is not {expected}"), mend, given=shown(given), expected=expected, table=key_text(path)
+        )
 
     def _literal(self, given: Any, kind: inspect.LiteralType, path: KeyPath) -> Any:
         return given if given in kind.values and isinstance(given, str) else self._choice(given, kind.values, path)

@@ -180,7 +180,7 @@ ONE_MISTAKE = [
     (
         'fire = { driver = "simulated", line = 4 }',
         "fire = 4",
-        ["11: door.east.fire: 4 is not a table"],
+        ["11: door.east.fire: 4 is not a table\n  mend: write its keys below a line of its own: [door.east.fire]"],
     ),
     (
         'fire = { driver = "simulated", line = 4 }',
@@ -220,7 +220,7 @@ ONE_MISTAKE = [
             '  mend: did you mean "maintained"?'
         ],
     ),
-    ("[site]", "[[site]]", ["1: site: a list is not a table"]),
+    ("[site]", "[[site]]", ["1: site: a list is not a table\n  mend: write its keys below a line of its own: [site]"]),
     ("[site]", "zzz = 1\n[site]", None),
 ]
 
