@@ -41,7 +41,7 @@ photocell = {line(BEAM)}
 button = {line(BUTTON)}
 fire = {line(FIRE)}
 close_after = 0.5
-stay_open = 1.5
+stay_open = 1.0
 [lane.gate.arm]
 open = {line(OPEN, output=True)}
 close = {line(CLOSE, output=True)}
@@ -126,7 +126,7 @@ def passages(config: Path, gate: Gate, report: dict[str, Any]) -> None:
     gate.bank.pull(FIRE, high=True)
     gate.rises()
     at = time.monotonic()
-    time.sleep(2.5)  # longer than the arm stays up for nobody: fire holds
+    time.sleep(1.6)  # longer than the arm stays up for nobody: fire holds
     report["moved_in_fire"] = gate.moved(at)
     gate.bank.pull(FIRE, high=False)
     gate.falls()
@@ -147,7 +147,7 @@ def blind(config: Path, gate: Gate, report: dict[str, Any]) -> None:
         at = time.monotonic()
         pressed_at, released = pressed(gate.bank)
         report["exit_to_lock_ms"] = round((released - pressed_at) * 1000)
-        time.sleep(3.0)  # twice as long as an arm stays up for nobody
+        time.sleep(2.2)  # twice as long as an arm stays up for nobody
         report["closed_without_loop"] = gate.moved(at).keys() & {CLOSE, SIDE_CLOSE} != set()
         status = Client(SOCKET).status()
         report["faults"] = {lane["id"]: lane["faults"] for lane in status["lanes"]}
