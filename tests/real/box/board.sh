@@ -3,12 +3,27 @@
 lines() { # a bank of simulated lines is the board; the door's leaf is closed
     local bank=/sys/kernel/config/gpio-sim/pinctrl-bcm2711
     mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
-    mkdir -p $bank/bank
-    echo 28 >$bank/bank/num_lines
-    echo pinctrl-bcm2711 >$bank/bank/label
-    echo 1 >$bank/live
+    if [ ! -d $bank ]; then
+        mkdir -p $bank/bank
+        echo 28 >$bank/bank/num_lines
+        echo pinctrl-bcm2711 >$bank/bank/label
+        echo 1 >$bank/live
+    fi
     chip=$(echo /sys/devices/platform/gpio-sim.0/gpiochip*)
     wire 22 up
+}
+lines_at_boot() { # as a board has them: before the daemon starts
+    cp "$share/board.sh" /usr/local/lib/board.sh
+    cat >/etc/systemd/system/board.service <<'UNIT'
+[Unit]
+Before=loumen.service
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c '. /usr/local/lib/board.sh; lines'
+[Install]
+WantedBy=multi-user.target
+UNIT
+    systemctl --quiet enable board.service
 }
 wire() { echo "pull-$2" >"$chip/sim_gpio$1/pull"; }
 level() { cat "$chip/sim_gpio$1/value"; }

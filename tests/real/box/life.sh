@@ -51,6 +51,7 @@ here=$share/two
 deploy update update --wheels "$wheels" --health 3
 door updated
 deploy back rollback --health 3
+lines_at_boot
 mkdir -p /etc/systemd/system/loumen-switch.service.d
 printf '[Service]\nEnvironment=LOUMEN_HEALTH_SECONDS=3\n' >/etc/systemd/system/loumen-switch.service.d/test.conf
 echo "failed $(systemctl --failed --no-legend | tr '\n' ' ')"
