@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.cli.shell import Shell
+from gateway.cli.words import PARTS
 from gateway.config.machine import inspector
 from gateway.doctor.checks import CHECKS
 from gateway.doctor.look import Grade, Look, Outcome, look
@@ -81,7 +82,7 @@ def _show(outcomes: dict[str, Outcome], shell: Shell) -> None:
         text = labelled(_(TITLES[name]), tell(outcome.what, outcome.facts))
         shell.mark(f"{SIGNS[grade]} {text}", STYLES[grade], hang=2)
         for one in outcome.details:
-            shell.say(labelled(one.name, tell(one.what, one.facts)), indent=4)
+            shell.say(labelled(_(PARTS.get(one.name, one.name)), tell(one.what, one.facts)), indent=4)
             if one.mend:
                 shell.say(f"{_(N_('mend:'))} {tell(one.mend, one.facts)}", indent=6)
         if outcome.mend:
