@@ -161,6 +161,7 @@ class Reception:
             session = Session(reader, writer, hello)
             if not self._came(session):
                 self.refused += 1
+                session.send(self._welcome)  # it says which release is here: the worker ends, and begins anew with it
                 return
             session.send(self._welcome)
             try:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.config import schema
 from gateway.vision import protocol, reception
 from gateway.vision.client import VisionClient
-from gateway.vision.protocol import Candidates, Heartbeat, Hello, Presence
+from gateway.vision.protocol import Candidates, Heartbeat, Hello, Presence, Welcome
 from tests.vision.running import Heard, running, until
 from tests.vision.test_protocol import FROM_WORKER
 
@@ -131,6 +131,9 @@ def test_another_protocol_or_group_is_sent_away(tmp_path: Path) -> None:
                 protocol=protocol_spoken, group=group, version="1", engine="e", detector="d", models={}, pid=1
             )
             worker = await Worker.connect(socket, hello)
+            (welcome,) = protocol.Reader("daemon").feed(await worker.reader.read(65536))
+            assert isinstance(welcome, Welcome)
+            assert welcome.protocol == protocol.PROTOCOL  # a worker of another release ends by it
             assert await worker.closed()
             await worker.bye()
         await sound_worker_is_heard(client, heard, socket)
