@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from drivers.errors import LineMissing, N_
@@ -24,6 +25,7 @@ from gateway.control.status import (
     ConfigStatus,
     DirectoryStatus,
     DiskStatus,
+    Problem,
     Status,
     UplinkStatus,
     VisionStatus,
@@ -215,7 +217,12 @@ def test_databases_of_a_stopped_box(box: Look) -> None:
 def test_databases_of_a_running_box(box: Look) -> None:
     assert said(CHECKS["database"](replace(box, status=Status())))[0] == "ok"
     ill = Status(directory=DirectoryStatus(state="down"))
-    assert said(CHECKS["database"](replace(box, status=ill))) == ("fail", "not well: directory")
+    outcome = CHECKS["database"](replace(box, status=ill))
+    assert said(outcome) == ("fail", "the daemon says: not well")
+    assert [(one.name, one.what) for one in outcome.details] == [("directory", "not well")]
+    told = Problem(part="directory", what="the directory was damaged", mend="restart loumen")
+    why = CHECKS["database"](replace(box, status=msgspec.structs.replace(ill, problems=(told,)))).details
+    assert [(one.what, one.mend) for one in why] == [("the directory was damaged", "restart loumen")]
 
 
 def test_broker(box: Look) -> None:

@@ -177,9 +177,11 @@ def _as_the_daemon_says(status: Status) -> Outcome:
         for one in status.problems
         if one.part in wrong
     ]
-    return fail(
-        N_("not well: {names}"), N_("loumen status says what is wrong"), details=details, names=", ".join(wrong)
-    )
+    told = {one.name for one in details}
+    details += [
+        Detail(part, N_("not well"), N_("see the log: journalctl -u loumen")) for part in wrong if part not in told
+    ]
+    return fail(N_("the daemon says: not well"), "", details=details)
 
 
 def _whole(path: Path) -> bool:
