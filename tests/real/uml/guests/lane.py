@@ -7,6 +7,7 @@ The drive is played: after a pulse its limit switches follow. The door beside it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -18,6 +19,7 @@ import gpiod
 from gpiod.line import Direction
 
 from gateway.control.client import Client
+from gateway.errors import JournalDown
 from tests.real.uml.guests import daemon as door
 from tests.real.uml.guests.daemon import LOCK, Daemon, edges, pressed, until
 from tests.real.uml.lines import Bank, Trace
@@ -67,17 +69,29 @@ class Gate:
 
     def __init__(self, bank: Bank, trace: Trace) -> None:
         self.bank, self.trace = bank, trace
+        self._seen: dict[int, float] = {}
         bank.pull(BOTTOM, high=True)
         bank.pull(BEAM, high=True)
 
+    def pulsed(self, line: int, within: float = 15.0) -> float:
+        """When the next pulse on a line began; the kernel's trace misses none, however busy the host is."""
+        began = time.monotonic()
+        while time.monotonic() - began < within:
+            begun = [at for at, level in self.trace.sets(line) if level and at > self._seen.get(line, 0.0)]
+            if begun:
+                self._seen[line] = begun[0]
+                return begun[0]
+            time.sleep(0.02)  # looks at the kernel's trace, which announces nothing
+        raise AssertionError(f"no pulse on line {line}")
+
     def rises(self) -> None:
-        until(self.bank, OPEN, True)
+        self.pulsed(OPEN)
         self.bank.pull(BOTTOM, high=False)
         self.bank.pull(TOP, high=True)
         until(self.bank, OPEN, False)
 
     def begins_to_fall(self) -> None:
-        until(self.bank, CLOSE, True)
+        self.pulsed(CLOSE)
         self.bank.pull(TOP, high=False)
 
     def falls(self) -> None:
@@ -85,9 +99,9 @@ class Gate:
         self.bank.pull(BOTTOM, high=True)
         until(self.bank, CLOSE, False)
 
-    def press(self, button: int, line: int) -> None:
+    def press(self, button: int) -> None:
         self.bank.pull(button, high=True)
-        until(self.bank, line, True)
+        time.sleep(0.2)  # a finger on a button
         self.bank.pull(button, high=False)
 
     def moved(self, since: float) -> dict[int, list[bool]]:
@@ -104,20 +118,29 @@ def begun(config: Path) -> Daemon:
     return daemon
 
 
+def raised_by_command() -> None:
+    """A journal that a busy host keeps waiting refuses an order within 0.3 s; then it is given again, as people do."""
+    for _ in range(20):
+        with contextlib.suppress(JournalDown):
+            Client(SOCKET).command("lane.raise", {"lane": "gate"})
+            return
+    raise AssertionError("no order was taken")
+
+
 def passages(config: Path, gate: Gate, report: dict[str, Any]) -> None:
     """A command, a car under the falling arm, fire, an orderly stop."""
     at = time.monotonic()
     daemon = begun(config)
     report["moved_at_start"] = gate.moved(at)
-    Client(SOCKET).command("lane.raise", {"lane": "gate"})
+    raised_by_command()
     gate.rises()
     gate.begins_to_fall()
     at = time.monotonic()
     gate.bank.pull(LOOP, high=True)
-    until(gate.bank, STOP, True)
+    stopped = gate.pulsed(STOP)
     report["closing_at_stop"] = gate.bank.level(CLOSE)
     gate.rises()
-    stopped, opened = gate.first(STOP, True, at), gate.first(OPEN, True, at)
+    opened = gate.first(OPEN, True, at)
     report["edge_to_stop_ms"] = round((stopped - at) * 1000)
     report["stop_before_open"] = gate.first(STOP, False, stopped) < opened
     gate.bank.pull(LOOP, high=False)
@@ -141,8 +164,9 @@ def blind(config: Path, gate: Gate, report: dict[str, Any]) -> None:
         str(gate.bank.path), {LOOP: gpiod.LineSettings(direction=Direction.INPUT)}, consumer="somebody"
     ):
         daemon = begun(config)
-        gate.press(SIDE_BUTTON, SIDE_OPEN)
-        gate.press(BUTTON, OPEN)
+        gate.press(SIDE_BUTTON)
+        gate.pulsed(SIDE_OPEN)
+        gate.press(BUTTON)
         gate.rises()
         at = time.monotonic()
         pressed_at, released = pressed(gate.bank)
