@@ -66,7 +66,7 @@ def test_config(box: Look) -> None:
     running = replace(box, status=Status(config=ConfigStatus(source="last good")))
     assert said(CHECKS["config"](running)) == (
         "warn",
-        "the file is valid, but the daemon runs another configuration (last good)",
+        "the file is valid, but the daemon runs another configuration",
     )
     box.path.write_text("nonsense")
     with pytest.raises(ConfigMistakes) as error:

@@ -33,11 +33,10 @@ def config(look: Look) -> Outcome:
         mend = N_("mend each, then: loumen config check {path}")
         return Outcome("fail", error.what, mend, {**error.facts, "path": str(look.path)}, tuple(details))
     if look.status is not None and look.status.config.source != "file":
-        return warn(
-            N_("the file is valid, but the daemon runs another configuration ({source})"),
-            N_("systemctl restart loumen"),
-            source=look.status.config.source,
-        )
+        told = [one for one in look.status.problems if one.part == "config"]
+        details = tuple(Detail(one.part, one.what, one.mend, {**one.facts, "where": one.where}) for one in told)
+        what = N_("the file is valid, but the daemon runs another configuration")
+        return Outcome("warn", what, N_("systemctl restart loumen"), {}, details)
     warnings = [found for found in look.loaded.warnings if found.severity == "warning"] if look.loaded else []
     if warnings:
         return warn(
