@@ -34,9 +34,9 @@ def config(look: Look) -> Outcome:
         return Outcome("fail", error.what, mend, {**error.facts, "path": str(look.path)}, tuple(details))
     if look.status is not None and look.status.config.source != "file":
         told = [one for one in look.status.problems if one.part == "config"]
-        details = tuple(Detail(one.part, one.what, one.mend, {**one.facts, "where": one.where}) for one in told)
+        why = tuple(Detail(one.part, one.what, one.mend, {**one.facts, "where": one.where}) for one in told)
         what = N_("the file is valid, but the daemon runs another configuration")
-        return Outcome("warn", what, N_("systemctl restart loumen"), {}, details)
+        return Outcome("warn", what, N_("systemctl restart loumen"), {}, why)
     warnings = [found for found in look.loaded.warnings if found.severity == "warning"] if look.loaded else []
     if warnings:
         return warn(
