@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -103,9 +102,3 @@ class Building:
 
     def close(self) -> None:
         """A building stands when its driver goes."""
-
-
-if __name__ == "__main__":
-    from drivers.simulated.process import main
-
-    sys.exit(main(sys.argv[1:]))

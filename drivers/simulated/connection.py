@@ -34,7 +34,7 @@ class Connection:
         except OSError as error:
             self._socket.close()
             raise refusals.chip_missing(
-                f"{CHIP}:{path}", f"python -m drivers.simulated.building --socket {path}"
+                f"{CHIP}:{path}", f"python -m drivers.simulated.process --socket {path}"
             ) from error
         self._socket.setblocking(False)
         self._received = bytearray()
@@ -160,7 +160,7 @@ class Connection:
     def _refused(self, answer: Message, number: int) -> None:
         if not answer:
             raise refusals.chip_missing(
-                f"{CHIP}:{self._path}", f"python -m drivers.simulated.building --socket {self._path}"
+                f"{CHIP}:{self._path}", f"python -m drivers.simulated.process --socket {self._path}"
             )
         if answer.get("error") == "line.busy":
             raise refusals.line_busy(CHIP, number, str(answer["holder"]))

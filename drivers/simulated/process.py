@@ -1,6 +1,6 @@
 """The building as a process of its own, so that it outlives a killed daemon and shows what its wires did.
 
-    python -m drivers.simulated.building --socket PATH [--owner-death freed|driven] [--pulls 0-8=up,9=open]
+    python -m drivers.simulated.process --socket PATH [--owner-death freed|driven] [--pulls 0-8=up,9=open]
 
 It says 'listening PATH' once it can be connected to, and ends on SIGTERM, or, with --with-stdin, when its
 standard input ends. One JSON object a line in both directions; a request that carries `n` is answered
@@ -220,7 +220,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str]) -> int:
     """The command line; see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m drivers.simulated.building")
+    parser = argparse.ArgumentParser(prog="python -m drivers.simulated.process")
     parser.add_argument("--socket", required=True)
     parser.add_argument("--owner-death", choices=("freed", "driven"), default="freed")
     parser.add_argument("--pulls", type=pulls, default={})
@@ -233,3 +233,7 @@ def main(argv: list[str]) -> int:
     finally:
         path.unlink(missing_ok=True)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

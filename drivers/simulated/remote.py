@@ -116,7 +116,7 @@ class Remote:
 @contextmanager
 def raised(path: Path | str, *, owner_death: Literal["freed", "driven"] = "freed", pulls: str = "") -> Iterator[Remote]:
     """Start a building's process and connect to it; both end with the block, or with this process."""
-    command = [sys.executable, "-m", "drivers.simulated.building", "--with-stdin", "--socket", str(path)]
+    command = [sys.executable, "-m", "drivers.simulated.process", "--with-stdin", "--socket", str(path)]
     command += ["--owner-death", owner_death, "--pulls", pulls]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:

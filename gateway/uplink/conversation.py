@@ -9,13 +9,14 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from gateway.clock import Clock
 from gateway.errors import AlreadyUsed, BadCommand, LoumenError, N_, UplinkError
-from gateway.journal.rows import Row
+from gateway.journal.event import Event
+from gateway.journal.rows import Epoch, Position, Row
 from gateway.uplink import envelope, messages
 from gateway.uplink.connection import Connection
 from gateway.uplink.envelope import Refusal, VerifiedCommand
@@ -29,9 +30,6 @@ from gateway.uplink.receipts import Place, Receipt
 from gateway.uplink.session import Acked, Effect, Flow, Lane, LinkInput, Sent
 from gateway.uplink.together import together
 
-if TYPE_CHECKING:
-    from gateway.uplink.mqtt import Journal
-
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8  # commands that may run at the same time
@@ -42,6 +40,19 @@ COMMAND_MAY_TAKE = 120.0
 
 BUSY = N_("The box is busy with other commands")
 TOO_LONG = N_("The command takes too long; what it did is in the journal")
+
+
+class Journal(Protocol):
+    """What the uplink needs of the journal."""
+
+    @property
+    def head(self) -> Position | None: ...
+    def note(self, event: Event) -> None: ...
+    async def read(self, after: Position | None, limit: int = 200) -> list[Row]: ...
+    async def wait_beyond(self, position: Position | None) -> None: ...
+    async def mark(self, name: str) -> Position | None: ...
+    def note_marks(self, marks: dict[str, Position]) -> None: ...
+    async def epochs(self) -> list[Epoch]: ...
 
 
 @dataclass

@@ -13,7 +13,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from gateway import __version__
 from gateway.clock import Clock
@@ -23,11 +22,10 @@ from gateway.errors import IdentityError, LoumenError, N_, UplinkError
 from gateway.identity import Box, Credentials
 from gateway.identity.certificates import client_context
 from gateway.identity.keys import KeyList
-from gateway.journal.event import Event
-from gateway.journal.rows import Epoch, Position, Row
+from gateway.journal.rows import Position
 from gateway.uplink import commands, session
 from gateway.uplink.connection import Connection, Target
-from gateway.uplink.conversation import Conversation
+from gateway.uplink.conversation import Conversation, Journal
 from gateway.uplink.envelope import VerifiedCommand
 from gateway.uplink.errors import ConnectionLost
 from gateway.uplink.events import UplinkConnected, UplinkDisconnected
@@ -49,19 +47,6 @@ MARK_SENT = "mqtt.sent"
 MARK_RECEIVED = "mqtt.received"
 MARKS_EVERY = 60.0  # seconds; each time they cost the next group of events a page more
 ENROLLED_EVERY = 1.0  # seconds between looks whether a person has enrolled the box: she stands there and waits
-
-
-class Journal(Protocol):
-    """What the uplink needs of the journal."""
-
-    @property
-    def head(self) -> Position | None: ...
-    def note(self, event: Event) -> None: ...
-    async def read(self, after: Position | None, limit: int = 200) -> list[Row]: ...
-    async def wait_beyond(self, position: Position | None) -> None: ...
-    async def mark(self, name: str) -> Position | None: ...
-    def note_marks(self, marks: dict[str, Position]) -> None: ...
-    async def epochs(self) -> list[Epoch]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def test_pulls_are_written_as_ranges() -> None:
 
 
 def test_a_building_that_is_not_there_says_how_to_start_it(tmp_path: Path) -> None:
-    with pytest.raises(LineMissing, match=r"drivers\.simulated\.building"):
+    with pytest.raises(LineMissing, match=r"drivers\.simulated\.process"):
         SimulatedGpio(socket=str(tmp_path / "none")).claim_output(OutputSpec("lock", "simulated", LOCK))
 
 
