@@ -224,6 +224,7 @@ class Measurements:
             await writer.execute_fetchall("PRAGMA locking_mode = EXCLUSIVE")
             await writer.execute_fetchall("PRAGMA journal_mode = WAL")
             await writer.execute_fetchall("PRAGMA synchronous = NORMAL")
+            await writer.execute_fetchall("PRAGMA secure_delete = FAST")  # Debian's default writes each freed page
             await writer.execute_fetchall("PRAGMA cache_size = -500")
             await writer.executescript(_TABLES)
             self._path.chmod(0o600)

@@ -1,0 +1,64 @@
+"""How many bytes the disk is asked to write for lone events of the journal, ten seconds apart.
+
+    lone_events.py COUNT OPTION     OPTION: 'lazytime' or 'defaults', how the disk is mounted
+
+Prints `bytes N`, all that the device was given from the first event to the last sync, the file system's own
+journal with it. Time travels: the kernel writes back what nobody syncs, as it does in real minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from gateway.clock import SystemClock
+from gateway.config import schema
+from gateway.journal.event import Event, Importance
+from gateway.journal.store import Journal
+
+REMOUNT, LAZYTIME = 32, 1 << 25  # linux/mount.h
+PAUSE = 10.0
+
+
+class Opened(Event, frozen=True, kw_only=True, tag="test.opened.v1"):
+    importance: ClassVar[Importance] = Importance.ACCESS
+    n: int
+    text: str = "x" * 200
+
+
+def given_to_the_disk() -> int:
+    """Bytes, since the boot (Documentation/block/stat.rst: sectors of 512)."""
+    os.sync()
+    return int(Path("/sys/block/ubda/stat").read_text().split()[6]) * 512
+
+
+async def tell(journal: Journal, n: int) -> None:
+    """Note an event and wait until all is durable. With no deadline: time jumps while the disk works."""
+    journal.note(Opened(n=n))
+    while journal.health().waiting:
+        await journal.wait_beyond(journal.head)
+
+
+async def main() -> None:
+    count, option = int(sys.argv[1]), sys.argv[2]
+    if option == "lazytime":
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mount(b"/dev/ubda", b"/run/data", b"ext4", REMOUNT | LAZYTIME, None) == 0
+    journal = Journal(Path("/run/data/journal.db"), SystemClock(), "box", schema.Journal(), host="the box")
+    await journal.start()
+    for n in range(3000):  # so that the log has its length: a file that grows costs more
+        await tell(journal, n) if n % 500 == 499 else journal.note(Opened(n=n))
+    await asyncio.sleep(60)
+    before = await asyncio.to_thread(given_to_the_disk)
+    for n in range(count):
+        await tell(journal, n)
+        await asyncio.sleep(PAUSE)
+    print(f"bytes {await asyncio.to_thread(given_to_the_disk) - before}")
+    await journal.close()
+
+
+asyncio.run(main())
