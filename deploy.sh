@@ -322,7 +322,9 @@ except (ValueError, KeyError, TypeError):
 print("\n".join(sorted({"%s: %s" % (p["part"], p["what"]) for p in bad})))'
 }
 vision() { systemctl "$@" 'loumen-vision@*.path' 'loumen-vision@*.service'; }
-start_vision() {
+start_vision() { # now, or where no systemd runs at the next boot
+    local now=()
+    ! booted || now=(--now)
     if "$BASE/current/bin/python" - "$CONFIG" <<'PY'
 import sys
 from gateway.config.last_good import choose
@@ -330,9 +332,9 @@ from pathlib import Path
 sys.exit(choose(Path(sys.argv[1])).config.vision.run != "service")
 PY
     then
-        systemctl --quiet enable --now loumen-vision@doors.path loumen-vision@lanes.path
+        systemctl --quiet enable "${now[@]}" loumen-vision@doors.path loumen-vision@lanes.path
     else
-        systemctl --quiet disable --now loumen-vision@doors.path loumen-vision@lanes.path 2>/dev/null || true
+        systemctl --quiet disable "${now[@]}" loumen-vision@doors.path loumen-vision@lanes.path 2>/dev/null || true
     fi
 }
 warm() { # release: what its start needs is in memory before the old one stops: a card reads slowly
@@ -408,6 +410,7 @@ switch_to() {
         point current "$to"
         [ -z "$from" ] || [ "$from" = "$to" ] || point previous "$from"
         enable_units
+        start_vision
         rm -f "$BASE/switching"
         say "no systemd runs here: installed, and it starts when this machine boots"
         return

@@ -156,12 +156,6 @@ def test_an_update_switches_within_three_seconds_and_shares_what_is_the_same(lif
     assert (life["updated.button"], life["updated.command"]) == ("yesyes", "yesyes")
 
 
-@needs_a_machine
-def test_the_way_back_is_as_short(life: Life) -> None:
-    assert (life["back.code"], life["back.release"]) == ("0", life["install.release"])
-    assert life.gap("back") <= UNOWNED
-
-
 def after_a_power_cut(life: Life, said: str, seconds: float) -> None:
     """A switch, the power gone so long after it said how far it is: the next boot has one release, whole and well."""
     code, _ = machine.boot(filled("cut.sh", life.share), life.share, within=LONGEST, cut=(said, seconds))

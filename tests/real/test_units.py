@@ -101,6 +101,21 @@ def test_what_is_edited_by_hand_is_kept(box: Path) -> None:
 
 @needs_a_root
 @pytest.mark.timeout(400)
+def test_a_box_with_cameras_starts_its_vision_process_at_the_next_boot(box: Path) -> None:
+    config, wanted = box / "etc/loumen/gateway.toml", box / "etc/systemd/system/multi-user.target.wants"
+    was = config.read_text()
+    assert not list(wanted.glob("loumen-vision@*"))
+    config.write_text(was.replace('run = "off"', 'run = "service"'))
+    assert within(box, "bash /usr/src/loumen/deploy.sh update --wheels /usr/src/wheels").returncode == 0
+    assert {path.name for path in wanted.glob("loumen-vision@*")} == {
+        "loumen-vision@doors.path",
+        "loumen-vision@lanes.path",
+    }
+    config.write_text(was)
+
+
+@needs_a_root
+@pytest.mark.timeout(400)
 def test_wheels_that_are_not_the_locked_ones_are_refused(box: Path) -> None:
     shutil.rmtree(box / "opt/loumen/releases")
     wheel = next((box / "usr/src/wheels").glob("h11-*.whl"))

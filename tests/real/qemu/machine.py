@@ -36,7 +36,8 @@ obj-m := gpio-sim.o
 gpio-sim-y := gpio-sim-main.o irq_sim.o
 ccflags-y := -DCONFIG_IRQ_SIM=1
 """
-DEVICES = ("-device", "qemu-xhci", "-chardev", "null,id=bus", "-device", "usb-serial,serial=A50285BI,chardev=bus")
+ADAPTER = "usb-serial,serial=A50285BI,chardev=bus,always-plugged=on"
+DEVICES = ("-device", "qemu-xhci", "-chardev", "null,id=bus", "-device", ADAPTER)
 
 
 def folder() -> Path:
