@@ -33,7 +33,7 @@ def load(settings: Settings) -> Computing:
 
     vision = settings.vision
     extra = Path(vision.models) if vision.models else None
-    engine = engines.load(vision.engine, extra_models=extra)
+    engine = engines.load(vision.engine, extra_models=extra, bounded=True)
 
     def compare(sealed: Sealed) -> Compared:
         people = Gallery.of(sealed)

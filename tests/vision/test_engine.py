@@ -235,3 +235,38 @@ def test_a_reference_that_stands_on_its_head_or_is_cut_off_is_refused(name: str)
         embedded, why = enroller.judge(np.ascontiguousarray(cut), one.search)
         assert embedded is None
         assert why == quality.CUT_OFF or one.search(np.ascontiguousarray(cut)) == []
+
+
+def test_the_named_package_in_a_doors_process_looks_at_a_large_picture_in_bounded_time() -> None:
+    asis = engine("hog")
+    door = engines.load("face-recognition", bounded=True)
+    large = resident(3, 1.0)
+    assert max(large.shape[:2]) > 2000
+    face, same = door.search(large)[0], asis.search(large)[0]
+    (x, y, width, _), (at_x, at_y, its_width, _) = face.box, same.box
+    assert abs(x + width / 2 - at_x - its_width / 2) < its_width / 4
+    assert abs(y - at_y) < its_width / 2
+    assert apart(door.embed(large, face).vector, asis.embed(large, same).vector) < 0.3
+
+
+class NobodyThere:
+    """Stands for the package: sees no face, and remembers how large the pictures were."""
+
+    def __init__(self) -> None:
+        self.looked: list[int] = []
+
+    def face_locations(self, rgb: Frame) -> list[tuple[int, int, int, int]]:
+        self.looked.append(max(rgb.shape))
+        return []
+
+
+@pytest.mark.parametrize(("bounded", "looked"), [(True, [640, 640, 1280]), (False, [2333, 2333])])
+def test_where_nobody_is_found_a_doors_process_looks_closer_and_the_measure_does_not(
+    bounded: bool, looked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = NobodyThere()
+    one = engines.load("face-recognition", bounded=bounded)
+    monkeypatch.setattr(one, "_package", seen)
+    large = resident(3, 1.0)
+    assert one.find(large) == one.search(large) == []
+    assert seen.looked == looked

@@ -22,16 +22,19 @@ def load(
     extra_models: Path | None = None,
     threads: int = 1,
     detector: str = "",
+    *,
+    bounded: bool = False,
 ) -> Engine:
     """An engine, ready. Raises ModelError.
 
     `extra_models` is where YuNet may have been put; `detector` insists on one, else the better one that is there runs.
+    `bounded`: a look takes about the same time at every picture, as a door's process needs it.
     """
     with quiet():
         if name == "onnx":
             return _onnx(models_dir or models.folder(), extra_models, threads, detector)
         if name == "face-recognition":
-            return _face_recognition()
+            return _face_recognition(bounded=bounded)
     raise ModelError(
         N_("there is no face engine '{name}'"),
         mend=N_("use one of: {allowed}"),
@@ -79,8 +82,8 @@ def _onnx(folder: Path, extra: Path | None, threads: int, wanted: str) -> Engine
     return OnnxEngine(finder, landmarks, Resnet(path("dlib-resnet"), threads), used)
 
 
-def _face_recognition() -> Engine:
+def _face_recognition(*, bounded: bool) -> Engine:
     from gateway.vision.engines.face_recognition import FaceRecognitionEngine
 
     named = (models.manifest().named(name) for name in ("dlib-resnet", "dlib-trees-5"))
-    return FaceRecognitionEngine({model.name: model.source_sha256 for model in named})
+    return FaceRecognitionEngine({model.name: model.source_sha256 for model in named}, bounded=bounded)

@@ -3,8 +3,8 @@
 Ten times slower than `onnx`, and the measure of it. Its encodings are good for both engines.
 
 HOG takes its time by the pixel: 0.4 s at 640 x 480, 4 s at 2300 x 1400 and ten on a Pi, in which the process says
-nothing and counts as hung. So what is larger is shrunk for finding, as the other detectors do; the chip is cut
-from the picture as it is.
+nothing and counts as hung. So a door's process has what is larger shrunk for finding, as the other detectors do
+(`bounded`); the chip is cut from the picture as it is. Where it is the measure of others, it is left as it comes.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ class FaceRecognitionEngine:
     detector = "hog"
     space = DLIB_SPACE
 
-    def __init__(self, models: dict[str, str]) -> None:
-        self.models = models
+    def __init__(self, models: dict[str, str], *, bounded: bool = False) -> None:
+        self.models, self._bounded = models, bounded
         self._package = load_package()
 
     def find(self, frame: Frame) -> list[Face]:
-        return self._within(frame, LONGEST)
+        return self._within(frame, LONGEST if self._bounded else max(frame.shape[:2]))
 
     def search(self, picture: Frame) -> list[Face]:
-        found = self._within(picture, LONGEST)
-        return found or (self._within(picture, CLOSER) if max(picture.shape[:2]) > LONGEST else [])
+        found = self.find(picture)
+        if found or not self._bounded or max(picture.shape[:2]) <= LONGEST:
+            return found
+        return self._within(picture, CLOSER)
 
     def _within(self, frame: Frame, longest: int) -> list[Face]:
         scale = min(1.0, longest / max(frame.shape[:2]))
