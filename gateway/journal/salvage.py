@@ -157,7 +157,9 @@ def _judge(new: sqlite3.Connection, number: int, epoch: str) -> None:
     doubtful: list[int] = []
     after: Row | None = None  # the believed row above
     (closed,) = new.execute("SELECT max(last) FROM closed WHERE number = ? AND epoch = ?", (number, epoch)).fetchone()
-    closed = highest = closed or 0  # what was closed is not lost
+    closed = highest = closed or 0  # what was closed is not lost; free pages may still show some of it
+    for table in ("event", "bare"):
+        new.execute(f"DELETE FROM {table} WHERE place BETWEEN ? AND ?", (place(number, 0), place(number, closed)))  # noqa: S608
     for row in _descending(new, number, epoch):
         if after is not None and after.seq == row.seq + 1 and after.previous != row.head:
             doubtful.append(place(number, row.seq))
