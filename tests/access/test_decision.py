@@ -56,7 +56,7 @@ def test_nobody_passes_before_the_directory_is_there() -> None:
         (match(), "ok"),
         (match(distance=0.43), "no_match"),
         (match(distance=float("nan")), "no_match"),
-        (match(distance=0.61, threshold=9.0), "no_match"),
+        (match(distance=0.46, threshold=9.0), "no_match"),
         (match(person=""), "no_match"),
         (match(frames=2), "few_frames"),
         (match(at=100.0 - STALE - 0.1), "stale"),
