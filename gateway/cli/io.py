@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ INPUT_LEVELS = {True: N_("signal"), False: N_("no signal"), None: N_("UNUSABLE")
 def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=False)
     parser.set_defaults(follow=False)
+    parser.description = N_("All lines: on a terminal live, until Ctrl-C; `io show` once.")
     show = verbs.add_parser("show", help=N_("all lines"))
     show.add_argument("--follow", action="store_true", help=N_("again and again, until Ctrl-C"))
     setting = verbs.add_parser("set", help=N_("energise an indicator or a light, or let it rest"))
@@ -39,7 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
     if arguments.verb in (None, "show"):
-        return _follow(shell) if arguments.follow else _show(shell)
+        live = arguments.follow or (arguments.verb is None and sys.stdout.isatty() and not shell.json)
+        return _follow(shell) if live else _show(shell)
     if arguments.verb == "set":
         level = OUTPUT_LEVELS[arguments.level == "on"]
         shell.confirm(N_("Set {line}: {wanted}?"), line=arguments.line, wanted=level)

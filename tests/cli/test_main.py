@@ -220,3 +220,25 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
         _, told = program.communicate(timeout=60)
         timer.cancel()
     assert (program.returncode, told) == (0, "")
+
+
+def test_io_is_live_on_a_terminal_and_once_in_a_pipe(tmp_path: Path) -> None:
+    import os
+    import pty
+    import signal
+
+    path = tmp_path / "s.sock"
+    words = [sys.executable, "-m", "gateway.cli.main", "--lang", "en", "io", "--socket", str(path)]
+    with serving(path):
+        once = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+        assert (once.returncode, once.stdout) == (0, "no line is configured\n")
+        ours, theirs = pty.openpty()
+        program = subprocess.Popen(words, stdout=theirs, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+        os.close(theirs)
+        assert os.read(ours, 1000).startswith(b"no line is configured")
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.wait(1.5)
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=30)
+        os.close(ours)
+    assert (program.returncode, told) == (0, "")
