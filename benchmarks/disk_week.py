@@ -14,7 +14,7 @@ counts again each time it is written after it was cleaned, and it is cleaned as 
 for what is never synced by the kernel after 30 s of the box's time (`vm.dirty_expire_centisecs`; done here by
 hand). So a commit of one log frame costs the one or two blocks it touches, not its bytes, and the pages of a log's
 index (`-shm`) that SQLite keeps in a mapped file count too. A file's own blocks only: what ext4 adds for its
-journal is seen on a real kernel's disk (tests/real/test_disk_week.py). Not measured on: a Raspberry Pi, an SD card,
+journal is seen on a real kernel's disk (tests/real/test_disk_blocks.py). Not measured on: a Raspberry Pi, an SD card,
 whose own rewriting of erase blocks nobody can see.
 
 Wanted: at most 50 MB on the worst day.
