@@ -45,9 +45,9 @@ WORTH_SAVING = (events.LeakSuspected, events.LeakCleared, events.MeterReplaced, 
 SILENT = N_("meter {meter} (unit {unit}) gives no believable answer")
 SILENT_MEND = N_("'loumen meter read {meter}' says what comes; check its supply, wires and unit number")
 LEAK = N_("a leak is suspected behind meter {meter} since {since}")
+LEAK_MEND = N_("look for running water; 'loumen meter history {meter}' shows the hours")
 COARSE = N_("the register of meter {meter} counts in steps of {litres} L by now: smaller leaks are not seen")
 COARSE_MEND = N_("its total is a 32-bit float: read another register, have the total set to zero, or change the meter")
-LEAK_MEND = N_("look for running water; 'loumen meter history {meter}' shows the hours")
 
 log = logging.getLogger("loumen.metering")
 
@@ -154,7 +154,7 @@ class Metering:
             found = await self._finding_within(HAND_OVER)
             self.hand_over()
             if found:
-                await asyncio.sleep(SAVE_AFTER_FINDING)  # the readings behind it are on disk first
+                await asyncio.sleep(SAVE_AFTER_FINDING)  # others may be found; until then the journal has the last word
             now = self._clock.now().mono
             if found or now - saved >= SAVE_EVERY:
                 await asyncio.to_thread(self._save, self._memory())
@@ -212,6 +212,8 @@ class Metering:
         except (OSError, sqlite3.Error) as error:
             log.warning("the readings of %s are not replayed: %s", name, error)
             return
+        if last is not None and all(sample.at.timestamp() != last.at for sample in samples):
+            self._samples.append((name, last))  # the memory may know what the measurements lost
         for sample in samples:
             reading = Reading(sample.at.timestamp(), round(sample.value * 1000))
             self.watches[name], effects = self.watches[name].replayed(reading)

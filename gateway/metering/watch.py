@@ -19,13 +19,14 @@ from gateway.journal.event import Event
 from gateway.metering import events
 from gateway.metering.profile import Decoded
 from gateway.metering.reading import Belief, Believed, Refused
-from gateway.metering.rules import ALWAYS, Cleared, Finding, Reading, Suspected, set_by
+from gateway.metering.rules import ALWAYS, Finding, Reading, Suspected, set_by
 from gateway.metering.rules.burst import RULE as BURST
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import RULE as NO_STILL_HOUR
 from gateway.metering.rules.continuous import Continuous
 
 HOUR = 3600.0
+SLIP = 60.0  # seconds that a good clock is corrected by, and no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Watch:
             )
             effects.append(back)
         effects += self._changes(verdict)
-        if self.last is not None and at - self.last.at > self.who.gap and verdict.total != self.last.register:
+        if self.last is not None and verdict.total != self.last.register and self._is_gap(at):
             effects.append(Unread(self.last.at, at))
         flags = tuple(sorted(look.flags))
         if flags != self.flags:
@@ -166,6 +167,9 @@ class Watch:
         leak = Leak(told.rule, since, total)
         return replace(after._detecting(told.rule, Reading(since, total)), leaks=(*others, leak))
 
+    def _is_gap(self, at: float) -> bool:
+        return self.last is not None and (at - self.last.at > self.who.gap or self.continuous.unknown_pause)
+
     def _detecting(self, rule: str, since: Reading | None) -> Watch:
         """With this rule's detector suspecting since then, or not suspecting."""
         after = replace(self, leaks=tuple(leak for leak in self.leaks if leak.rule != rule))
@@ -194,9 +198,15 @@ class Watch:
         return replace(self, belief=belief, burst=burst, continuous=self.continuous.paused())
 
     def restored(self, stored: Watch, at: float) -> Watch:
-        """This meter's settings with the stored history, `at` now. A clock that went back counts as no time."""
+        """This meter's settings with the stored history, `at` now. A clock that went back counts as no time.
+
+        Where it went back by less than `SLIP`, a leak keeps the since-time that it was told with.
+        """
         if stored.last is not None and stored.last.at > at:
-            stored = stored.shifted(at - stored.last.at)
+            back = stored.last.at - at
+            leaks = stored.leaks if back < SLIP else None
+            stored = stored.shifted(-back)
+            stored = stored if leaks is None else replace(stored, leaks=leaks)
         continuous = replace(stored.continuous, still=self.continuous.still, window=self.continuous.window)
         burst = replace(stored.burst, flow=self.burst.flow, lasts=self.burst.lasts, window=self.burst.window)
         belief = replace(stored.belief, most=self.belief.most, rolls_over_at=self.belief.rolls_over_at)
@@ -234,8 +244,14 @@ class Watch:
                 total_litres=reading.register / 1000,
             )
             return replace(self, leaks=(*others, leak)), told
-        litres = [(reading.register - leak.total) / 1000 for leak in self.leaks if leak.rule == finding.rule]
-        return replace(self, leaks=others), _cleared(self.who.meter, finding, litres[0] if litres else None)
+        stood = next((leak for leak in self.leaks if leak.rule == finding.rule), None)
+        cleared = events.LeakCleared(
+            meter=self.who.meter,
+            rule=finding.rule,
+            since=utc(finding.since if stood is None else stood.since),
+            litres=None if stood is None else (reading.register - stood.total) / 1000,
+        )
+        return replace(self, leaks=others), cleared
 
     def _refused(self, verdict: Refused, at: float) -> tuple[Watch, tuple[Effect, ...]]:
         if verdict.code == "first":
@@ -274,10 +290,6 @@ class Watch:
         return [
             kind(meter=self.who.meter, register_before=verdict.before / 1000, register_after=verdict.register / 1000)
         ]
-
-
-def _cleared(meter: str, finding: Cleared, litres: float | None) -> Event:
-    return events.LeakCleared(meter=meter, rule=finding.rule, since=utc(finding.since), litres=litres)
 
 
 def utc(at: float) -> str:
