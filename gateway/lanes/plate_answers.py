@@ -64,6 +64,7 @@ class Plates:
         }
 
     async def add(self, command: c.AddPlate, actor: Actor) -> Vehicle:
+        await self._store.wait_started()
         plate = plates.parse(command.plate)
         for lane in command.lanes:
             if lane != EVERY_LANE and lane not in self._lanes:
@@ -92,6 +93,7 @@ class Plates:
         return wanted
 
     async def list_all(self, command: c.ListPlates, _actor: Actor) -> c.PlatePage:
+        await self._store.wait_started()
         register = self._store.register
         wanted = plates.normal(command.find)
         person = await self._person(command.person) if command.person else ""
@@ -110,6 +112,7 @@ class Plates:
         return may_pass(vehicle, vehicle.lanes[0], self._clock.now(), owner).code
 
     async def remove(self, command: c.RemovePlate, actor: Actor) -> Vehicle:
+        await self._store.wait_started()
         register = self._store.register
         vehicle = register.get(plates.normal(command.plate)) or register.by_id(command.plate)
         if vehicle is None:
@@ -119,6 +122,7 @@ class Plates:
         return vehicle
 
     async def import_(self, command: c.ImportPlates, actor: Actor) -> c.ImportResult:
+        await self._store.wait_started()
         if self._importing.locked():
             raise Refused(N_("another list is being imported"), mend=N_("try again when it is done"))
         async with self._importing:
@@ -180,6 +184,7 @@ class Plates:
 
     async def forget(self, people: Collection[str], actor: Actor) -> None:
         """Take the plates of these people off the register, durably. Raises RegisterDown."""
+        await self._store.wait_started()
         theirs = self._store.register.of(frozenset(people))
         if not theirs:
             return

@@ -42,6 +42,7 @@ PUT = (
     "DO UPDATE SET id = excluded.id, body = excluded.body, seal = excluded.seal"
 )
 COPY_EVERY = 3600.0
+START_WITHIN = 8.0  # seconds that a command waits for the file to be opened; who asked waits 10
 T = TypeVar("T")
 log = logging.getLogger("loumen.lanes")
 
@@ -60,7 +61,7 @@ class RegisterStore:
         self.problem: RegisterDown | None = None
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self._turn = asyncio.Lock()
+        self._turn, self._started = asyncio.Lock(), asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._copied = -1  # the generation that the copy holds
 
@@ -74,11 +75,23 @@ class RegisterStore:
     async def start(self) -> None:
         """Open, or restore, or do without. Never raises for what is on the disk."""
         await self.close()  # a supervisor may start it a second time
+        self._started.clear()
         self._thread = ThreadPoolExecutor(1, "register")
         vehicles = await self._in_thread(self._open)
         self.register = Register(vehicles, self.register.generation + 1)
         if self._connection is not None:
             await self._copy()
+        self._started.set()
+
+    async def wait_started(self) -> None:
+        """Return when the file is open, or known not to open. Raises RegisterDown when that takes too long."""
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await self._started.wait()
+        except TimeoutError:
+            raise RegisterDown(
+                N_("the register of plates is still being opened"), mend=N_("try again in some seconds")
+            ) from None
 
     async def close(self) -> None:
         """Finish what has begun, then close the file."""

@@ -27,6 +27,7 @@ from gateway.lanes.plate_answers import Plates
 from gateway.lanes.plates import Candidate, Reading
 from gateway.lanes.register import Register, Vehicle, meet
 from gateway.lanes.store import COPY, FILE, RegisterStore
+from tests.virtual_time import run
 
 CLERK = Actor("uid:1000", Role.CLERK, "cli", command_id="c1")
 ONE, TWO = "粤B12345", "京A8888学"
@@ -428,3 +429,29 @@ def test_who_keeps_her_rights_passes_while_a_list_is_written(tmp_path: Path) -> 
         assert {known.plate for known in store.register} == {ONE, TWO, "粤B77777"}
 
     with_register(tmp_path, scenario)
+
+
+def test_who_asks_while_the_register_opens_waits_for_it(tmp_path: Path) -> None:
+    filled(tmp_path)
+
+    async def scenario() -> None:
+        clock = LoopClock(datetime(2026, 11, 24, tzinfo=UTC))
+        store = RegisterStore(tmp_path, clock, lambda _event: None)
+        plates = Plates(store, ["gate"], clock, "Asia/Shanghai", lambda _event: None, who_is_meant)
+        asked = asyncio.create_task(plates.list_all(c.ListPlates(), CLERK))
+        await asyncio.sleep(0)
+        await store.start()
+        assert (await asked).total == 2
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_register_that_does_not_open_is_said() -> None:
+    async def scenario() -> None:
+        clock = LoopClock(datetime(2026, 11, 24, tzinfo=UTC))
+        store = RegisterStore(Path("/nowhere"), clock, lambda _event: None)
+        with pytest.raises(RegisterDown, match="still being opened"):
+            await store.wait_started()
+
+    run(scenario())
