@@ -39,7 +39,7 @@ from gateway.evaluate.plates import Labelled, Result, of_labels, reads_of  # noq
 from gateway.lanes import plates  # noqa: E402
 from gateway.vision.picture import read_picture  # noqa: E402
 from gateway.vision.plates import load  # noqa: E402
-from gateway.vision.plates.reader import PlateReader, Seen  # noqa: E402
+from gateway.vision.plates.reader import SIDES, PlateReader, Seen  # noqa: E402
 
 SHARED = Path(os.environ.get("LOUMEN_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "plates"
 Frame = npt.NDArray[np.uint8]
@@ -153,12 +153,12 @@ MOUNTED: dict[str, Callable[[Random], tuple[str, Frame]]] = {
     "yellow": lambda random: _drawn(civil(random), "yellow"),
     "two rows": lambda random: _two_rows(civil(random)),
     "learner": lambda random: _drawn(civil(random, 4) + "学"),
-    "trailer, two rows": lambda random: _two_rows(civil(random, 4) + "挂"),
+    "trailer in two rows": lambda random: _two_rows(civil(random, 4) + "挂"),
     "police": lambda random: _drawn(civil(random, 4) + "警"),
     "emergency": lambda random: _drawn(
         some(random, plates.PROVINCES, 1) + some(random, "XS", 1) + some(random, plates.DIGITS, 4) + "应急"
     ),
-    "Hong Kong, Macau": lambda random: _drawn("粤Z" + some(random, plates.DIGITS, 4) + some(random, "港澳", 1)),
+    "Hong Kong and Macau": lambda random: _drawn("粤Z" + some(random, plates.DIGITS, 4) + some(random, "港澳", 1)),
     "consulate": lambda random: _drawn(civil(random, 0) + some(random, plates.DIGITS, 4) + "领"),
     "embassy": lambda random: _drawn("使" + some(random, plates.DIGITS, 6)),
     "armed police": lambda random: _drawn("WJ" + some(random, plates.PROVINCES, 1) + some(random, plates.DIGITS, 5)),
@@ -208,9 +208,9 @@ class Scenes:
         self._known: dict[str, list[Seen]] = {}
 
     def known(self, one: Labelled, frame: Frame) -> list[Seen]:
-        """What is read in the picture as it is."""
+        """What is read in the picture as it is, in any size: other cars' plates are right as well."""
         if one.name not in self._known:
-            self._known[one.name] = [each for look in self._reader.looks(frame) for each in look]
+            self._known[one.name] = [each for side in SIDES for each in self._reader.look(frame, side)]
         return self._known[one.name]
 
     def disturbed(self, kind: str) -> Iterator[Shown]:
@@ -315,7 +315,7 @@ def run(reader: PlateReader, labelled: Sequence[Labelled], kinds: Sequence[str],
     scenes, found = Scenes(reader, labelled), dict[str, Any]()
     sets = (("disturbed", DISTURBED, scenes.disturbed), ("mounted", MOUNTED, scenes.mounted))
     for title, names, frames in (*sets, ("nothing", NOTHING, scenes.nothing)):
-        if title == "disturbed" and not labelled:
+        if (title == "disturbed" and not labelled) or (kinds and not {title, *names} & set(kinds)):
             continue
         total = [0, 0, 0, 0]
         if not quiet:

@@ -16,10 +16,10 @@ Theory of operation
     and clearly better than the next. Several looks vote: the probabilities are averaged, and a vote is a look
     whose best is the best of all.
 
-    A registered plate is meant if it is the best of a confident reading, or if the reading is not confident and
-    the plate is among the n best within a factor of ten of the best. A confident reading of another plate means
-    nobody: a stranger whose plate looks like a resident's is no resident. Never by edit distance: a neighbour's
-    plate differs in one character, and edit distance 1 lets in 92 % of such strangers (measured).
+    A registered plate is meant if it is the best of a reading, or if none stands apart and the plate is among the
+    n best within a factor of ten of the best. Where another plate stands apart, nobody is meant: a stranger whose
+    plate looks like a resident's is no resident. Never by edit distance: a neighbour's plate differs in one
+    character, and edit distance 1 lets in 92 % of such strangers (measured).
 
 Pure: strings and numbers.
 """
@@ -55,7 +55,8 @@ _NONE: frozenset[str] = frozenset()
 _SEPARATORS = str.maketrans("", "", SEPARATORS)
 
 LIKELY = -1.0  # the natural logarithm of the least probability a confident reading's best has
-CLEAR = 0.5  # by how much the best's logarithm must exceed the next one's
+CLEAR = 2.0  # by how much a confident best's logarithm exceeds the next one's (docs/plates.md: 1 % are wrong)
+APART = 0.5  # by how much it does where the next one is not meant any more
 FACTOR = 10.0  # how much less likely than the best a registered plate may be
 LOOKS = 3  # the newest looks that vote
 AGREE = 2  # votes from which an arm may move
@@ -189,6 +190,11 @@ class Reading(NamedTuple):
         return bool(self.candidates) and self.log_p > LIKELY and self.margin > CLEAR
 
     @property
+    def apart(self) -> bool:
+        """Whether no other plate than the best can be meant; wider than confident."""
+        return bool(self.candidates) and self.log_p > LIKELY and self.margin > APART
+
+    @property
     def agreed(self) -> bool:
         """Whether enough looks have this best."""
         return self.votes >= AGREE
@@ -222,7 +228,7 @@ def match(register: Container[str], reading: Reading) -> Match | None:
 
     `among`: nothing can be believed for itself, and it is among the n best within a factor of ten of the best.
     """
-    if reading.confident:
+    if reading.apart:
         return Match(reading.best, "exact") if reading.best in register else None
     least = reading.log_p - math.log(FACTOR)
     for plate, log_p in reading.candidates:

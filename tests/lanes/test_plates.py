@@ -150,8 +150,8 @@ def test_a_long_text_costs_nothing_and_is_refused() -> None:
 
 def test_confident_is_likely_and_clear() -> None:
     assert reading(("京A12345", -0.1)).confident
-    assert reading(("京A12345", -0.1), ("京A12346", -0.7)).confident
-    assert not reading(("京A12345", -0.1), ("京A12346", -0.5)).confident
+    assert reading(("京A12345", -0.1), ("京A12346", -2.2)).confident
+    assert not reading(("京A12345", -0.1), ("京A12346", -2.0)).confident
     assert not reading(("京A12345", -1.1)).confident
     assert not reading().confident
 
@@ -165,8 +165,10 @@ def test_a_registered_plate_is_the_best_or_nearly_as_likely() -> None:
     assert match({"京A12345"}, reading(("京A12345", -0.1), ("京A12346", -2.4))) == ("京A12345", "exact")
 
 
-def test_a_stranger_who_is_read_confidently_is_not_the_neighbour_who_looks_alike() -> None:
-    seen = reading(("湘A0PQ76", -0.2), ("湘A0P076", -2.1))  # a factor of seven
+@pytest.mark.parametrize("next_one", [-2.1, -0.8])
+def test_a_stranger_whose_plate_stands_apart_is_not_the_neighbour_who_looks_alike(next_one: float) -> None:
+    seen = reading(("湘A0PQ76", -0.2), ("湘A0P076", next_one))  # a factor of seven, and of two
+    assert not seen.confident
     assert match({"湘A0P076"}, seen) is None
     assert match({"湘A0PQ76", "湘A0P076"}, seen) == ("湘A0PQ76", "exact")
 
