@@ -1,6 +1,6 @@
 """Measurements: registers, health, scores. Many, regular, each of little worth: never events.
 
-`add()` takes a value and returns; at most ten minutes later it is in `measurements.db`, in its series and in
+`add()` takes a value and returns; at most a quarter of an hour later it is in `measurements.db`, in its series and in
 its hour. A power cut may cost those minutes (synchronous=NORMAL); whoever reads is told everything. Single
 values are kept for a month, hours for three years. Rows lie in the order of time, not of series, so that what
 sixty series bring at once changes a few pages and not a page each. One connection has the file alone, as the
@@ -28,7 +28,7 @@ from gateway.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS, FLUSH_AT = 600.0, 2000  # each flush writes pages of every series it touches: the disk has a budget
+FLUSH_SECONDS, FLUSH_AT = 900.0, 2500  # each flush writes pages of every series it touches: the disk has a budget
 LIMIT = 5_000  # waiting values; the oldest gives way
 KEEP_SAMPLES, KEEP_HOURS = 30 * 86_400_000, 3 * 366 * 86_400_000  # milliseconds
 HOUR = 3_600_000

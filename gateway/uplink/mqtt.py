@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 MARK_SENT = "mqtt.sent"
 MARK_RECEIVED = "mqtt.received"
-MARKS_EVERY = 60.0  # seconds; each time they cost the next group of events a page more
+MARKS_EVERY = 300.0  # seconds; each time they cost the next group of events a page more
 ENROLLED_EVERY = 1.0  # seconds between looks whether a person has enrolled the box: she stands there and waits
 
 
