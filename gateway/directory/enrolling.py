@@ -211,13 +211,17 @@ _IS_IT_SHE = N_("is it she? Take a better picture; if the stored ones are wrong,
 
 def _no_picture(refused: Sequence[Refusal]) -> BadImage:
     first = refused[0] if refused else Refusal(name="", why=N_("there is no face in the picture"))
+    facts = {name: fact for name, fact in first.facts.items() if name not in _OWN}  # a vision process may say anything
     return BadImage(
         first.why,
         where=first.name,
         mend=first.mend or N_("take another picture: the face from the front, well lit, sharp, alone"),
-        **first.facts,
+        **facts,
         refused=[msgspec.to_builtins(one) for one in refused],
     )
+
+
+_OWN = frozenset({"self", "what", "where", "mend", "refused"})
 
 
 def _mean(embeddings: Sequence[bytes]) -> bytes:

@@ -27,6 +27,7 @@ from gateway.vision.protocol import Enrol, Enrolled, Refusal
 if TYPE_CHECKING:
     from drivers.interfaces import Frame
     from gateway.vision.engine import Embedded, Engine, Face
+
 PICTURES = 3  # from a camera
 APART = 0.3  # seconds
 SAME = 0.5  # distance up to which two reference pictures are one person's

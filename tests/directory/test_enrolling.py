@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from gateway.directory.commands import EnrolFace, Picture, RemoveFaces, TryFace
 from gateway.directory.enrolling import EnrolDone, TryDone
 from gateway.directory.faces import ConsentGiven
 from gateway.errors import BadImage, BadRequest, Refused, VisionDown
+from gateway.vision.protocol import Enrolled, Refusal
 from tests.directory.house import (
     ADMINISTRATOR,
     CLERK,
@@ -112,6 +114,32 @@ def test_a_bad_reference_is_refused_with_its_reason_and_its_name(tmp_path: Path)
             assert len(done.faces) == 1
 
     run(scenario())
+
+
+def test_a_vision_process_may_name_its_facts_as_it_likes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path / "state") as house:
+            person = await house.add()
+            odd = Refusal(
+                name="a", why="{what} {n}", facts={"what": "x", "where": "y", "self": "z", "refused": 1, "n": 2}
+            )
+            with pytest.raises(BadImage) as caught:
+                await enrol(house, OddVision(odd), tmp_path / "run", person, consent=ConsentGiven())
+            assert caught.value.facts["n"] == 2
+            assert caught.value.where == "a"
+
+    run(scenario())
+
+
+class OddVision(TestVision):
+    """Answers with one refusal, whatever it is shown."""
+
+    def __init__(self, odd: Refusal) -> None:
+        super().__init__()
+        self.odd = odd
+
+    async def enrol(self, *, files: Sequence[Path] = (), camera: str = "", seconds: float = 10.0) -> Enrolled:
+        return Enrolled(request=1, embeddings=(), quality=(), engine="e", refused=(self.odd,))
 
 
 def test_a_look_alike_is_refused_unless_somebody_says_so(tmp_path: Path) -> None:
