@@ -28,7 +28,8 @@ for _ in $(seq 200); do systemctl show --value -p DeviceAllow "$unit" | grep -q 
 echo "camera.allowed $(systemctl show --value -p DeviceAllow "$unit" | tr '\n' ' ')"
 group=/sys/fs/cgroup$(systemctl show --value -p ControlGroup "$unit")
 opens() { # a device, by a process in the unit's control group
-    bash -c "echo \$\$ >$group/cgroup.procs && exec 3<>$1" 2>/dev/null && echo yes || echo no
+    # shellcheck disable=SC2016  # for the other shell
+    bash -c 'echo $$ >"$1" && exec 3<>"$2"' _ "$group/cgroup.procs" "$1" 2>/dev/null && echo yes || echo no
 }
 echo "camera.opens $(opens /dev/video0)$(opens /dev/video1)"
 echo "camera.limit $(cat "$group/memory.max")"
