@@ -227,7 +227,7 @@ def _are_told(site: Site, found: dict[str, Any]) -> None:
     assert answers[4] == ("other", "")
     assert answers[7] == ("damaged", "")
     assert 3 not in answers
-    assert site.ask("meter", "scan", "roof", "--last", "1")["found"][0]["profile"] == "tuf-2000m"
+    assert site.ask("meter", "scan", "roof", "--last", "1", "--within", "2")["found"][0]["profile"] == "tuf-2000m"
     for language in ("zh", "en"):
         for words in (("list",), ("read", "good"), ("history", "ffff"), ("chart", "good")):
             said = site.stage.loumen("meter", *words, "--lang", language, ok=False)
