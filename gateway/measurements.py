@@ -220,6 +220,7 @@ class Measurements:
     async def _opened(self) -> aiosqlite.Connection:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(mode=0o600)  # its log gets the same rights
             writer = self._connection = await aiosqlite.connect(self._path, timeout=2.0)
             await writer.execute_fetchall("PRAGMA locking_mode = EXCLUSIVE")
             await writer.execute_fetchall("PRAGMA journal_mode = WAL")
@@ -227,7 +228,6 @@ class Measurements:
             await writer.execute_fetchall("PRAGMA secure_delete = FAST")  # Debian's default writes each freed page
             await writer.execute_fetchall("PRAGMA cache_size = -500")
             await writer.executescript(_TABLES)
-            self._path.chmod(0o600)
         return self._connection
 
     async def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[Any]:

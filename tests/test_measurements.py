@@ -121,3 +121,14 @@ def test_without_a_disk_values_wait_and_the_oldest_give_way(tmp_path: Path, monk
             assert [sample.value for sample in await store.read("a", START, END, 2)] == [10, 11]
 
     asyncio.run(scenario())
+
+
+def test_nobody_else_may_read_the_values(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path / "state") as store:
+            store.add("water", 1.0)
+            await store.flush()
+            modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
+            assert modes == {"measurements.db": 0o600, "measurements.db-wal": 0o600}  # and no index in a mapped file
+
+    asyncio.run(scenario())
