@@ -3,7 +3,7 @@
 Order of a command: its fields are read, the role is checked, then
     a QUERY runs and leaves no trace;
     a MOMENTARY one is marked as used, durably and within MARK_WITHIN, before it acts (else refused:
-    'journal down: use a card'), and only then moves anything;
+    'journal down: open it on the spot'), and only then moves anything;
     MODE and RECORD act, having their own durability (standing.py, the directory).
 What happened is then recorded with actor, role, reason and result.
 """

@@ -27,7 +27,7 @@ MEGABYTE = 1024 * 1024
 NO_FACES = (
     "vision",
     N_("the vision process is down: no face opens a door; it is started again by itself ({why})"),
-    N_("use cards or the exit button; see 'loumen doctor' if it stays so"),
+    N_("open from the desk or with 'loumen door open'; see 'loumen doctor' if it stays so"),
 )
 NO_PLATES = (
     "plates",
@@ -230,7 +230,7 @@ def _vision_problems(vision: VisionStatus, part: str, what: str, mend: str) -> I
                 part=f"door.{door}",
                 what=N_("{people} people's faces at door {door}: beyond {most} a stricter limit refuses residents too"),
                 facts={"people": people, "door": door, "most": FACE_ALONE},
-                mend=N_("let fewer people pass this door ('loumen person change --door'), or hand out cards"),
+                mend=N_("let fewer people pass this door: loumen person change --door"),
                 severity="warning",
             )
 

@@ -19,7 +19,7 @@ _HEAD: Final = """\
 # Loumen · gateway.toml · {title}
 # All keys with what they may be: docs/reference/config.md
 # Check it:  loumen config check        Try it:  loumen doctor
-# People, cards and schedules are not in here: loumen person, loumen face.
+# People, faces and plates are not in here: loumen person, loumen face, loumen plate.
 
 [site]
 name = "{site}"            # what people call the place

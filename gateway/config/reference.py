@@ -167,7 +167,7 @@ in place and takes it back by itself unless it is confirmed within ten minutes. 
 daemon from starting: the last good one runs, and `loumen status` says so.
 
 Durations are seconds. Unknown keys are refused. `NAME` stands for a name of yours: 1 to 32 small letters, digits,
-`-` and `_`. People, cards and schedules are not in this file: they are in the directory and change at once.
+`-` and `_`. People, faces and plates are not in this file: they are in the directory and change at once.
 
 *Needs a restart*: `loumen config apply` starts the daemon again by itself where that is needed (locks rest meanwhile).
 """

@@ -1,6 +1,6 @@
 """The types of `gateway.toml`. Each field's text for the generated reference stands in `reference.py`.
 
-People, cards and schedules are not configuration: they are in the directory and change at once.
+People, faces and plates are not configuration: they are in the directory and change at once.
 Durations are seconds. Unknown keys are refused. What a type cannot say (a resting level that fights
 its bias, two users of one line, a door's camera that does not exist) is checked in `check.py`.
 """

@@ -350,7 +350,8 @@ class Journal:
     def _down(self, error: str = "", seconds: float = WITHIN) -> JournalDown:
         silent = N_("the journal has not written it within {seconds} s; the disk is slow or busy")
         what = self._writer.problem or (N_("the journal does not answer: {error}") if error else silent)
-        down = JournalDown(what, mend=N_("use a card; then look at 'loumen doctor'"), error=error, seconds=seconds)
+        mend = N_("open it on the spot (a face, a plate, the button); then look at 'loumen doctor'")
+        down = JournalDown(what, mend=mend, error=error, seconds=seconds)
         down.facts.update(self._writer.facts)
         return down
 
