@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -190,7 +191,7 @@ class Metering:
         if not known and max(lasts, default=now) > now:  # the clock of a box without one begins before its own past
             self._wall += max(lasts) - now
             now = max(lasts)
-        self._began = now
+        self._began = math.nextafter(now, math.inf)  # what was timed at `now` belongs to the life before
         for name, fresh in self.watches.items():
             if name in stored.meters:
                 self.watches[name] = fresh.restored(stored.meters[name].watch, now)

@@ -16,7 +16,7 @@ from gateway.clock import LoopClock
 from gateway.metering import commands as c
 from gateway.metering import events
 from gateway.metering.answers import Meters
-from gateway.metering.service import FILE, Metering
+from gateway.metering.service import FILE, Metering, unread_series
 from gateway.metering.watch import utc
 from tests.metering.box import ACTOR, START, Book, Box, Shelf, WrongClock
 from tests.virtual_time import run
@@ -155,6 +155,10 @@ def test_a_power_cut_on_a_box_without_a_clock(tmp_path: Path, behind: timedelta,
     assert watch.last is not None
     assert watch.last.register == pytest.approx(10_000_000 + 900_000 * 271 / 60, abs=40_000), "the gap's water counts"
     assert watch.last.at == pytest.approx((START + minutes(271)).timestamp(), abs=70)
+    gaps = [seconds for name, seconds, _at in story.shelf.rows if name == unread_series("flat")]
+    assert len(gaps) == 1, "the power cut is a gap"
+    if until < 600:
+        assert gaps[0] == pytest.approx(7200, abs=200), "and as long as the network's time says"
 
 
 def test_a_still_hour_may_hide_in_a_power_cut_of_unknown_length(tmp_path: Path) -> None:
