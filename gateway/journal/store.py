@@ -200,12 +200,13 @@ class Journal:
     # --- life
 
     async def start(self) -> None:
-        """Open the file and begin to write what was noted.
+        """Open the file and begin to write what was noted. Again is harmless: there is one writer.
 
         Never raises for a damaged file or an absent disk: the journal is then 'down' and goes on trying.
         """
         await self._writer.ensure_open()
-        self._task = asyncio.get_running_loop().create_task(self._supervise(), name="journal writer")
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._supervise(), name="journal writer")
 
     async def close(self, within: float = 2.0) -> None:
         """Write what waits (at most `within` seconds), close the file. Again is harmless."""

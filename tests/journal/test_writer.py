@@ -236,3 +236,18 @@ def test_what_may_wait_waits_no_longer_than_that(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Followed, "patience", 0.05)
     asyncio.run(scenario())
+
+
+def test_a_second_start_makes_no_second_writer(tmp_path: Path) -> None:
+    """Its supervisor starts the journal again when a look at what may go has failed."""
+
+    async def scenario() -> None:
+        async with running(journal_at(tmp_path)) as journal:
+            await journal.record(Ordered(n=1))
+            await journal.start()
+            writers = [task for task in asyncio.all_tasks() if task.get_name() == "journal writer"]
+            assert len(writers) == 1
+            await journal.record(Ordered(n=2))
+            assert numbers(await everything(journal)) == [1, 2]
+
+    asyncio.run(scenario())
