@@ -17,8 +17,11 @@ FLOOR = -12.0  # what a look gives a plate that is not among its candidates
 def confirmed(first: Reading, second: Reading) -> Reading:
     """The first reading, or a doubtful one of both where the second speaks against it.
 
-    Doubtful: the logarithms' mean, so that a plate is only likely that both think likely.
+    Doubtful: the logarithms' mean, which is confident of no plate (either look gives it at most 1 in e squared).
+    A first look that is not confident stays as it is.
     """
+    if not first.confident:
+        return first
     one, other = dict(first.candidates), dict(second.candidates)
     if not other or second.log_p - other.get(first.best, FLOOR) <= SURER:
         return first
