@@ -18,7 +18,7 @@ from gateway.config.files import replace
 from gateway.journal.rows import Position
 from gateway.metering.watch import Refusal, Watch
 
-LAYOUT = 2
+LAYOUT, READABLE = 2, (1, 2)  # 1 knew no place in the journal
 REFUSALS = 20  # kept of each meter; the same in a row counts once
 
 log = logging.getLogger("loumen.metering")
@@ -48,7 +48,7 @@ def load(path: Path) -> Memory:
     except (OSError, msgspec.MsgspecError, UnicodeError) as error:
         log.warning("the meters' memory %s is not used: %s", path, error)
         return Memory()
-    return stored if stored.layout == LAYOUT else Memory()
+    return stored if stored.layout in READABLE else Memory()
 
 
 def encode(meters: Mapping[str, Remembered], journal: Position | None) -> bytes:

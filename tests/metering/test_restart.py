@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import LoopClock
 from gateway.metering import commands as c
-from gateway.metering import events
+from gateway.metering import events, memory
 from gateway.metering.answers import Meters
 from gateway.metering.service import FILE, Metering, unread_series
 from gateway.metering.watch import utc
@@ -132,6 +133,20 @@ def test_a_lost_memory_and_lost_readings_leave_the_journal_s_word(tmp_path: Path
     assert story.life(START + minutes(1503), 120) == []
     (told,) = story.findings()
     assert story.since() == [told.since]
+
+
+def test_the_memory_of_the_release_before_is_read(tmp_path: Path) -> None:
+    story = Story(tmp_path, 900)
+    story.life(START, 40, kill=False)
+    document = json.loads((tmp_path / FILE).read_text())
+    del document["journal"], document["meters"]["flat"]["watch"]["burst"]["step"]
+    document["layout"] = 1
+    document["meters"]["flat"]["refused"] = [{"at": 1.0, "code": "ffff", "reason": "gone", "register": None}]
+    (tmp_path / FILE).write_text(json.dumps(document))
+    read = memory.load(tmp_path / FILE).meters["flat"]
+    assert [leak.rule for leak in read.watch.leaks] == ["burst"]
+    assert [one.code for one in read.refused] == ["ffff"]
+    assert story.life(START + minutes(42), 20) == []
 
 
 def test_a_filling_that_goes_on_after_the_kill_is_no_leak(tmp_path: Path) -> None:
