@@ -105,8 +105,8 @@ def filled(name: str, share: Path) -> Path:
     return script
 
 
-LONGEST = 900  # seconds for a box's life, beside other tests on a slow machine
-pytestmark = [pytest.mark.timeout(1000)]
+LONGEST = 1500  # seconds for a box's life, beside other tests on a slow machine
+pytestmark = [pytest.mark.timeout(1700)]
 needs_a_machine = pytest.mark.real("kernel", "mmdebstrap", "mke2fs", "root")
 
 

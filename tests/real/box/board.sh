@@ -44,6 +44,7 @@ door() { # by its exit button and by a command: each "yes" where the lock was re
 }
 network() { # a wire to a technician's machine, which is a network namespace; ssh to pi@192.168.7.1 by key works from there
     export HOME=~root
+    echo '127.0.1.1 box' >>/etc/hosts # sudo asks for it
     ip netns add technician
     ip link add eth0 type veth peer name eth0 netns technician
     ip addr add 192.168.7.1/24 dev eth0
