@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -19,6 +20,7 @@ from gateway.errors import BadRequest, DaemonUnreachable, JournalDown, N_, NotFo
 from gateway.locale import _, moment, tell
 
 PAGE = 500
+LOOK_BACK = 100_000  # events among which the newest of one type are looked for: about three weeks of a busy box
 VERIFY_TIME_OUT = 600.0
 _POSITION = re.compile(r"([0-9a-f]{16})/([0-9]{1,12})")
 
@@ -49,12 +51,25 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
         raise BadRequest(N_("--limit is a number from 1 to 10000"))
     source = _source(shell)
     with source:
-        after = arguments.after or source.before_newest(arguments.limit)
-        found = _wanted(source.rows(after), arguments.type)
-        rows = list(islice(found, arguments.limit))
+        after = arguments.after
+        if after:
+            rows = list(islice(_wanted(source.rows(after), arguments.type), arguments.limit))
+        else:
+            after, rows = _newest(source, arguments.type, arguments.limit)
     following = f"{rows[-1]['epoch']}/{rows[-1]['seq']}" if rows else after
     shell.out({"events": rows, "next": following}, lambda: _table(rows, shell))
     return shell.done()
+
+
+def _newest(source: _Daemon | _File, beginning: str, limit: int) -> tuple[str, list[dict[str, Any]]]:
+    """The newest events that are wanted, and behind what they were found: rare ones are looked for further back."""
+    back = limit
+    while True:
+        after = source.before_newest(back)
+        rows = list(deque(_wanted(source.rows(after), beginning), maxlen=limit))
+        if not beginning or len(rows) >= limit or back >= LOOK_BACK or after.endswith("/0") or not after:
+            return after, rows
+        back *= 10
 
 
 def _follow(arguments: argparse.Namespace, shell: Shell) -> int:

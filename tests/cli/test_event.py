@@ -86,6 +86,9 @@ def test_list_verify_and_export_of_a_running_box(tmp_path: Path) -> None:
         assert [row["event"].get("n") for row in document["events"]] == [EVENTS - 3, EVENTS - 2, EVENTS - 1, 1, -1]
         assert document["next"] == f"{journal.head.epoch}/{journal.head.seq}" if journal.head else ""
         alarms = await in_thread(*options, "event", "list", "--type", "test.alarm", "--limit", "100", home=tmp_path)
+        rare = ("--json", "event", "list", "--type", "journal.epoch", "--limit", "1")
+        found = json.loads((await in_thread(*options, *rare, home=tmp_path)).stdout)["events"]
+        assert [row["seq"] for row in found] == [1]  # though it is not among the newest
         assert sum("test.alarm.v1" in line for line in alarms.stdout.splitlines()) == 1
         assert "test.passed" not in alarms.stdout
         verified = await in_thread(*options, "event", "verify", home=tmp_path)
