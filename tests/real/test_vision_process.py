@@ -183,7 +183,7 @@ def test_an_engine_without_its_models_is_told_as_the_reason(tmp_path: Path) -> N
 @pytest.mark.nightly
 def test_memory_is_flat_over_an_hour(faces: tuple[list[Path], Path]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_vision_memory", "--seconds", "3600", "--json"],
+        [sys.executable, "-m", "benchmarks.vision_memory", "--seconds", "3600", "--json"],
         capture_output=True,
         text=True,
         check=False,

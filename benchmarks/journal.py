@@ -1,6 +1,6 @@
 """Durable events per second: the journal against raw SQLite that writes the same batches, both with synchronous=FULL.
 
-    python -m benchmarks.bench_journal [--folder DIR] [--rounds 9] [--events 6000] [--json]
+    python -m benchmarks.journal [--folder DIR] [--rounds 9] [--events 6000] [--json]
 
 In each round both write the same events, one after the other, in transactions of 200 (the journal's group); the
 ratio is taken round by round. Both begin with events in memory: the journal with what `note()` took (what that

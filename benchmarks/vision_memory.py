@@ -1,6 +1,6 @@
 """Is the vision process flat in memory? The real worker on looped frames, its memory read each second.
 
-    python -m benchmarks.bench_vision_memory [--seconds 300] [--engine onnx] [--json] [--samples FILE]
+    python -m benchmarks.vision_memory [--seconds 300] [--engine onnx] [--json] [--samples FILE]
 
 The real client starts the real worker with the real engine on a looped video (two people who come and
 go before a noisy wall), publishes a new gallery every ten seconds and enrols from the camera every

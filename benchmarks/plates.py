@@ -1,6 +1,6 @@
 """The plate chain against the whole rapidocr pipeline, on the same pictures, in turns, one thread each.
 
-    python benchmarks/bench_plates.py [--labels FILE.csv --images DIR] [--pictures N] [--json]
+    python benchmarks/plates.py [--labels FILE.csv --images DIR] [--pictures N] [--json]
 
 Each picture is read by both, one after the other, and the ratio is taken picture by picture: a busy machine
 slows both alike. rapidocr finds and reads every text of a picture; a read of it counts as exact when the
