@@ -1,6 +1,7 @@
 # Sourced in a booted box: its lines, and how the tests tell the host what they saw ("key value" lines).
 
 lines() { # a bank of simulated lines is the board; the door's leaf is closed
+    echo "board up"
     local bank=/sys/kernel/config/gpio-sim/pinctrl-bcm2711
     mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
     if [ ! -d $bank ]; then

@@ -18,6 +18,7 @@ from tests.real.box import image
 from tests.real.uml import build
 
 DONE = "loumen-guest: done "
+SILENT = 240.0  # seconds; the board's first words come with the script
 
 
 def boot(
@@ -26,7 +27,18 @@ def boot(
     """Exit code and output of `script`; code -9 when it took longer than `within` seconds or the machine died.
 
     `cut` takes the power away so many seconds after a line that begins so: SIGKILL to the whole machine.
+    Once in some twenty starts user-mode Linux spins before its first line, its disk untouched: it is started again.
     """
+    lines: list[str] = []
+    for _ in range(2):
+        lines = _booted(script, scratch, within, memory, cut)
+        if lines:
+            break
+    told = [line for line in lines if line.startswith(DONE)]
+    return (int(told[-1].removeprefix(DONE)) if told else -signal.SIGKILL), "\n".join(lines) + "\n"
+
+
+def _booted(script: Path, scratch: Path, within: float, memory: str, cut: tuple[str, float] | None) -> list[str]:
     command = [str(build.kernel()), f"mem={memory}", f"uml_dir={scratch}", "con=null", "con0=fd:0,fd:1", "console=tty0"]
     command += ["root=/dev/ubda", "rw", f"ubd0={scratch / 'cow'},{image.disk()}", "quiet", "loglevel=3"]
     command += ["systemd.show_status=0", f"loumen.script={script.resolve()}"]
@@ -44,9 +56,10 @@ def boot(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
-    timers = [threading.Timer(within, power_off)]
-    timers[0].start()
-    lines = []
+    lines: list[str] = []
+    timers = [threading.Timer(within, power_off), threading.Timer(SILENT, lambda: None if lines else power_off())]
+    for timer in timers:
+        timer.start()
     with process:
         for raw in process.stdout:
             lines.append(raw.decode(errors="replace").rstrip("\r\n"))
@@ -56,5 +69,4 @@ def boot(
                 cut = None
     for timer in timers:
         timer.cancel()
-    told = [line for line in lines if line.startswith(DONE)]
-    return (int(told[-1].removeprefix(DONE)) if told else -signal.SIGKILL), "\n".join(lines) + "\n"
+    return lines
