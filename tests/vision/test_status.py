@@ -13,4 +13,4 @@ def test_more_people_than_a_face_alone_is_good_for_are_told_with_a_mend() -> Non
     (problem,) = _vision_problems(many, *NO_FACES)
     assert (problem.part, problem.severity) == ("door.main", "warning")
     assert problem.facts["people"] == FACE_ALONE + 1
-    assert "card" in problem.mend
+    assert "person change" in problem.mend
