@@ -103,9 +103,9 @@ class RtuAnswer:
             return None
         return tuple(message.registers)
 
-    def problem(self, received: bytes, given_up: int | None = None) -> DriverError:
-        """What was heard instead of the answer, when the time is over; `given_up` may have answered late."""
-        rest = _without(received.removeprefix(self._request), given_up)
+    def problem(self, received: bytes, given_up: int | None = None, owed: int = 1) -> DriverError:
+        """What was heard instead of the answer, when the time is over; `given_up` may have sent `owed` late ones."""
+        rest, _late = _without(received.removeprefix(self._request), given_up, owed)
         if not rest:
             echo = bool(received)
             return NoAnswer(
@@ -152,12 +152,12 @@ def _other_unit(received: bytes) -> int | None:
     return next((received[at] for at, _end in _frames(received)), None)
 
 
-def _without(received: bytes, unit: int | None) -> bytes:
-    """What was heard but for the first answer of this unit."""
-    for at, end in _frames(received):
-        if received[at] == unit:
-            return received[:at] + received[end:]
-    return received
+def _without(received: bytes, unit: int | None, most: int) -> tuple[bytes, int]:
+    """What was heard but for the first answers of this unit, and how many those were."""
+    theirs = [(at, end) for at, end in _frames(received) if received[at] == unit][:most]
+    for at, end in reversed(theirs):
+        received = received[:at] + received[end:]
+    return received, len(theirs)
 
 
 class SerialBus:
@@ -180,7 +180,8 @@ class SerialBus:
         self._present = present or serial_port.adapters
         self._framer = FramerRTU(DecodePDU(is_server=False))
         self._port: SerialPort | None = None
-        self._given_up: int | None = None  # the unit whose answer may still come
+        self._given_up: int | None = None  # the unit whose answers may still come
+        self._owed = 0  # how many: a scan asks the same unit for several profiles
         self._late: set[int] = set()  # units that were heard after they had been given up
 
     @property
@@ -217,15 +218,20 @@ class SerialBus:
 
     def _hear(self, received: bytes) -> None:
         """Somebody who was given up may have answered meanwhile."""
-        if self._given_up is not None and len(_without(received, self._given_up)) < len(received):
-            self._late.add(self._given_up)
+        _rest, heard = _without(received, self._given_up, self._owed)
+        if self._given_up is None or not heard:
+            return
+        self._late.add(self._given_up)
+        self._owed -= heard
+        if self._owed <= 0:
             self._given_up = None
 
     def _problem(self, unit: int, answer: RtuAnswer, received: bytes) -> DriverError:
-        problem = answer.problem(received, self._given_up)
+        problem = answer.problem(received, self._given_up, self._owed)
         self._hear(received)
         if not isinstance(problem, NoAnswer):
             return problem
+        self._owed = self._owed + 1 if self._given_up == unit else 1
         self._given_up = unit
         return _late(unit) if unit in self._late else problem
 
