@@ -171,6 +171,7 @@ def after_a_power_cut(life: Life, said: str, seconds: float) -> None:
 
 
 @needs_a_machine
+@pytest.mark.nightly  # four boots: CI has 25 minutes for everything
 @pytest.mark.parametrize("said", ["begun", "linked"])
 def test_a_power_cut_in_a_switch_is_mended_at_boot(life: Life, said: str) -> None:
     after_a_power_cut(life, said, 0.2)
