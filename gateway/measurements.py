@@ -98,6 +98,7 @@ class Measurements:
         self._turn = asyncio.Lock()
         self._plenty, self._stopping = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[bool]] = set()
         self.problem = ""  # English, for logs and doctor
         self.dropped = 0
 
@@ -122,11 +123,18 @@ class Measurements:
         if task:
             await task
             await self.flush()
+        await asyncio.gather(*self._writing, return_exceptions=True)
         async with self._turn:
             await self._let_go()
 
     async def flush(self) -> bool:
-        """Write what waits now; False when the disk does not take it."""
+        """Write what waits now; False when the disk does not take it. Who is cancelled meanwhile costs nothing."""
+        writing = asyncio.create_task(self._flush(), name="measurements-flush")
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return await asyncio.shield(writing)
+
+    async def _flush(self) -> bool:
         async with self._turn:
             batch = list(self._waiting)
             self._waiting.clear()

@@ -104,6 +104,26 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_reader_that_is_cancelled_takes_no_values_along_and_doubles_none(tmp_path: Path) -> None:
+    """Reading writes what waits first; who hangs up in the middle of that must not cost a quarter of an hour."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as store:
+            await store.flush()
+            for turns in range(60):
+                store.add("a", turns)
+                reading = asyncio.create_task(store.read("a", START, END))
+                for _ in range(turns % 12):
+                    await asyncio.sleep(0)
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+            assert [sample.value for sample in await store.read("a", START, END)] == list(range(60))
+            (hour,) = await store.hours("a", START - timedelta(hours=1), END)
+            assert hour.count == 60
+
+    asyncio.run(scenario())
+
+
 def test_without_a_disk_values_wait_and_the_oldest_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, "FLUSH_AT", 10**9)
 
