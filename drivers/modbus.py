@@ -14,7 +14,8 @@ pymodbus changes its interface in minor releases: it is pinned, and met only in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -40,6 +41,8 @@ REQUEST = 8  # characters of a request
 OVERHEAD = 5  # of an answer: unit, function, length, checksum
 ADAPTER = 0.03  # seconds a USB adapter may keep bytes to itself, both ways together
 CONNECT = 3.0  # seconds for a TCP connection
+OWED = 5.0  # seconds after which a unit that was given up is not waited for any more
+NOTHING: Mapping[int, int] = MappingProxyType({})
 _REQUESTS = {Function.HOLDING: ReadHoldingRegistersRequest, Function.INPUT: ReadInputRegistersRequest}
 _REASONS = {
     1: N_("it does not know the function"),
@@ -103,9 +106,9 @@ class RtuAnswer:
             return None
         return tuple(message.registers)
 
-    def problem(self, received: bytes, given_up: int | None = None, owed: int = 1) -> DriverError:
-        """What was heard instead of the answer, when the time is over; `given_up` may have sent `owed` late ones."""
-        rest, _late = _without(received.removeprefix(self._request), given_up, owed)
+    def problem(self, received: bytes, owed: Mapping[int, int] = NOTHING) -> DriverError:
+        """What was heard instead of the answer, when the time is over. `owed`: units -> late answers they may send."""
+        rest, _late = _without(received.removeprefix(self._request), owed)
         if not rest:
             echo = bool(received)
             return NoAnswer(
@@ -152,12 +155,17 @@ def _other_unit(received: bytes) -> int | None:
     return next((received[at] for at, _end in _frames(received)), None)
 
 
-def _without(received: bytes, unit: int | None, most: int) -> tuple[bytes, int]:
-    """What was heard but for the first answers of this unit, and how many those were."""
-    theirs = [(at, end) for at, end in _frames(received) if received[at] == unit][:most]
+def _without(received: bytes, owed: Mapping[int, int]) -> tuple[bytes, list[int]]:
+    """What was heard but for the late answers that are owed, and whose those were."""
+    left, theirs = dict(owed), list[tuple[int, int]]()
+    for at, end in _frames(received):
+        if left.get(received[at], 0) > 0:
+            left[received[at]] -= 1
+            theirs.append((at, end))
+    units = [received[at] for at, _end in theirs]
     for at, end in reversed(theirs):
         received = received[:at] + received[end:]
-    return received, len(theirs)
+    return received, units
 
 
 class SerialBus:
@@ -180,8 +188,7 @@ class SerialBus:
         self._present = present or serial_port.adapters
         self._framer = FramerRTU(DecodePDU(is_server=False))
         self._port: SerialPort | None = None
-        self._given_up: int | None = None  # the unit whose answers may still come
-        self._owed = 0  # how many: a scan asks the same unit for several profiles
+        self._owed: dict[int, tuple[int, float]] = {}  # units that were given up: answers that may come, until when
         self._late: set[int] = set()  # units that were heard after they had been given up
 
     @property
@@ -218,21 +225,24 @@ class SerialBus:
 
     def _hear(self, received: bytes) -> None:
         """Somebody who was given up may have answered meanwhile."""
-        _rest, heard = _without(received, self._given_up, self._owed)
-        if self._given_up is None or not heard:
-            return
-        self._late.add(self._given_up)
-        self._owed -= heard
-        if self._owed <= 0:
-            self._given_up = None
+        for unit in _without(received, self._owing())[1]:
+            count, until = self._owed[unit]
+            self._owed[unit] = count - 1, until
+            self._late.add(unit)
+
+    def _owing(self) -> dict[int, int]:
+        """Who may still send how many answers to requests that were given up."""
+        now = asyncio.get_running_loop().time()
+        self._owed = {unit: owed for unit, owed in self._owed.items() if owed[0] > 0 and owed[1] > now}
+        return {unit: count for unit, (count, _until) in self._owed.items()}
 
     def _problem(self, unit: int, answer: RtuAnswer, received: bytes) -> DriverError:
-        problem = answer.problem(received, self._given_up, self._owed)
+        problem = answer.problem(received, self._owing())
         self._hear(received)
         if not isinstance(problem, NoAnswer):
             return problem
-        self._owed = self._owed + 1 if self._given_up == unit else 1
-        self._given_up = unit
+        count, _until = self._owed.get(unit, (0, 0.0))
+        self._owed[unit] = count + 1, asyncio.get_running_loop().time() + OWED
         return _late(unit) if unit in self._late else problem
 
     def close(self) -> None:

@@ -53,13 +53,13 @@ def test_noise_is_no_answer(received: bytes) -> None:
     assert answer().problem(received).code in {"meter.silent", "meter.bad_answer"}
 
 
-def test_all_that_a_given_up_unit_still_owes_blames_nobody_else() -> None:
+def test_all_that_units_owe_after_they_were_given_up_blames_nobody_else() -> None:
     """A scan asks one unit for several profiles: each of its late answers may fall into somebody else's time."""
-    late, damaged = frame("06030400010002"), GOOD[:-1]
-    assert answer().problem(late + late + damaged, given_up=6, owed=2).code == "meter.bad_answer"
-    assert answer().problem(late + late, given_up=6, owed=2).code == "meter.silent"
-    assert answer().problem(late + late + damaged, given_up=6, owed=1).code == "meter.other"
-    assert answer().problem(late, given_up=5, owed=9).code == "meter.other"
+    late, later, damaged = frame("06030400010002"), frame("05030400010002"), GOOD[:-1]
+    assert answer().problem(late + later + late + damaged, {6: 2, 5: 1}).code == "meter.bad_answer"
+    assert answer().problem(late + later + late, {6: 2, 5: 1}).code == "meter.silent"
+    assert answer().problem(late + late + damaged, {6: 1}).code == "meter.other"
+    assert answer().problem(late, {5: 9}).code == "meter.other"
 
 
 def test_an_answer_is_waited_for_until_it_is_whole() -> None:
