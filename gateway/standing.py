@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import N_, Refused
+from gateway.threads import to_its_end
 
 ModeT = TypeVar("ModeT", bound=StrEnum)
 
@@ -54,7 +55,7 @@ class Keeper:
         """Make the orders durable, asked for when it is this one's turn. Raises Refused."""
         async with self._writing:
             try:
-                await asyncio.to_thread(save, self._path, orders())
+                await to_its_end(save, self._path, orders())
             except OSError as error:
                 raise Refused(
                     N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._path)

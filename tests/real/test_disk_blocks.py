@@ -7,23 +7,18 @@ own journal each time, only the mount option `lazytime` saves: docs/install.md.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.real.uml.guest import SBIN, Guest
+from tests.real.uml.guest import Guest, make_disk
 
 SCRIPT = Path(__file__).parent / "uml" / "guests" / "lone_events.py"
 EVENTS = 200
 
 
 def bytes_an_event(folder: Path, option: str) -> float:
-    disk = folder / f"{option}.ext4"
-    with disk.open("wb") as file:
-        file.truncate(256 * 1024 * 1024)
-    make = ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-F", "-m", "0", str(disk)]
-    subprocess.run(make, check=True, env={"PATH": SBIN})
+    disk = make_disk(folder / f"{option}.ext4", megabytes=256)
     with Guest(SCRIPT, str(EVENTS), option, disk=disk, time_travel=True) as guest:
         told = guest.expect("bytes ", within=90)
     return int(told.split()[1]) / EVENTS

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 CONFIG = Path("/sys/kernel/config/gpio-sim")
 TRACING = Path("/sys/kernel/tracing")
@@ -69,6 +70,15 @@ class Bank:
         (self._device / "live").write_text("0")
 
 
+class Value(NamedTuple):
+    """One line of the trace: a wire's level was read, or set."""
+
+    at: float
+    line: int
+    was_set: bool
+    level: bool
+
+
 class Trace:
     """Every value and direction that was set on a bank's lines from now on, with the kernel's time."""
 
@@ -86,6 +96,13 @@ class Trace:
     def claims(self, line: int) -> list[tuple[float, str]]:
         """The direction each time it was configured."""
         return [(at, rest.split()[0]) for at, what, rest in self._of(line) if what == "direction"]
+
+    def value(self, line: str) -> Value | None:
+        """What one line of the trace says of a wire's level."""
+        if (m := LINE.search(line)) is None or m["what"] != "value":
+            return None
+        what, level = m["rest"].split()
+        return Value(float(m["at"]), int(m["gpio"]) - self._first, what == "set", level == "1")
 
     def _of(self, line: int) -> list[tuple[float, str, str]]:
         found = LINE.finditer((TRACING / "trace").read_text())

@@ -9,8 +9,6 @@ journal with it. Time travels: the kernel writes back what nobody syncs, as it d
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +17,8 @@ from gateway.clock import SystemClock
 from gateway.config import schema
 from gateway.journal.event import Event, Importance
 from gateway.journal.store import Journal
+from tests.real.uml.disk import given_to_the_disk, mount_lazily
 
-REMOUNT, LAZYTIME = 32, 1 << 25  # linux/mount.h
 PAUSE = 10.0
 
 
@@ -28,12 +26,6 @@ class Opened(Event, frozen=True, kw_only=True, tag="test.opened.v1"):
     importance: ClassVar[Importance] = Importance.ACCESS
     n: int
     text: str = "x" * 200
-
-
-def given_to_the_disk() -> int:
-    """Bytes, since the boot (Documentation/block/stat.rst: sectors of 512)."""
-    os.sync()
-    return int(Path("/sys/block/ubda/stat").read_text().split()[6]) * 512
 
 
 async def tell(journal: Journal, n: int) -> None:
@@ -46,8 +38,7 @@ async def tell(journal: Journal, n: int) -> None:
 async def main() -> None:
     count, option = int(sys.argv[1]), sys.argv[2]
     if option == "lazytime":
-        libc = ctypes.CDLL(None, use_errno=True)
-        assert libc.mount(b"/dev/ubda", b"/run/data", b"ext4", REMOUNT | LAZYTIME, None) == 0
+        mount_lazily()
     journal = Journal(Path("/run/data/journal.db"), SystemClock(), "box", schema.Journal(), host="the box")
     await journal.start()
     for n in range(3000):  # so that the log has its length: a file that grows costs more
