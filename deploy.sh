@@ -42,6 +42,7 @@ SOURCES=(gateway drivers systemd requirements models profiles docs/install.md do
 PLACES=(
     "loumen.service /etc/systemd/system/loumen.service"
     "loumen-switch.service /etc/systemd/system/loumen-switch.service"
+    "loumen-disk.service /etc/systemd/system/loumen-disk.service"
     "loumen-vision@.service /etc/systemd/system/loumen-vision@.service"
     "loumen-vision@.path /etc/systemd/system/loumen-vision@.path"
     "sysusers.conf /etc/sysusers.d/loumen.conf"
@@ -296,9 +297,13 @@ put_units() {
         fi
     fi
 }
-enable_units() { # a release from before loumen-switch.service has none
-    systemctl --quiet enable loumen.service
-    [ ! -e /etc/systemd/system/loumen-switch.service ] || systemctl --quiet enable loumen-switch.service
+enable_units() { # a release from before the last two has none
+    local unit
+    for unit in loumen loumen-switch loumen-disk; do
+        [ ! -e "/etc/systemd/system/$unit.service" ] || systemctl --quiet enable "$unit.service"
+    done
+    # Not waited for: the disk's options are no matter of the door's.
+    ! booted || systemctl --no-block restart loumen-disk.service 2>/dev/null || true
 }
 point() { # name, release: in one step
     ln -sfn "releases/$2" "$BASE/.$1.new"

@@ -91,7 +91,7 @@ def _rows(status: Status, shell: Shell, most: int) -> Iterator[tuple[str, str]]:
         yield f"{SIGNS['ok']} {_(N_('no problems'))}", STYLES["ok"]
     yield "", ""
     told = list(lines(status))
-    if faces(status) and not status.vision.calibrated:
+    if faces(status):
         told.append(Line("off", _(N_("faces")), _(NEVER_MEASURED)))
     for line in told:
         text = f"{SIGNS[line.state]} {labelled(line.part, line.text)}"

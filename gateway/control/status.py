@@ -108,7 +108,6 @@ class VisionStatus(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: dict[str, float] = {}
     people: dict[str, int] = {}
     problems: tuple[str, ...] = ()
-    calibrated: bool = False  # a site's own impostor distances are in use
 
 
 class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):

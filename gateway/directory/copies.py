@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from gateway.directory.files import sync_file, sync_folder
 
 KEPT = 4
+_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
 _NAME = re.compile(r"directory-(\d{8})-(\d{8}T\d{6}Z)\.db")
 
 
@@ -31,14 +34,26 @@ def made_at(copy: Path) -> datetime | None:
     return datetime.strptime(match[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if match else None
 
 
-def is_fresh(state: Path) -> bool:
-    """Whether nothing was written since the newest copy was made: a restart needs no other one. Raises nothing."""
-    found = newest_first(state / "copies")
-    try:
-        made = found[0].stat().st_mtime_ns if found else 0
-        return all(path.stat().st_mtime_ns < made for path in state.glob("directory.db*") if path.suffix != ".db-shm")
-    except OSError:
-        return False
+def _same(one: Path, other: Path) -> bool:
+    """Whether both hold the same rows. Raises sqlite3.Error.
+
+    The files' times would not tell: they are lost with the power, and a box without a clock chip has changed
+    something before its own past.
+    """
+    with closing(_reader(one)) as ours, closing(_reader(other)) as theirs:
+        if any(
+            ours.execute(sql).fetchall() != theirs.execute(sql).fetchall() for sql in (_TABLES, "PRAGMA user_version")
+        ):
+            return False
+        for name, _sql in ours.execute(_TABLES).fetchall():
+            rows = f'SELECT * FROM "{name}" ORDER BY rowid'  # noqa: S608  (a table's own name)
+            if any(mine != his for mine, his in zip_longest(ours.execute(rows), theirs.execute(rows))):
+                return False
+    return True
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _next_name(folder: Path, wall: datetime) -> str:
@@ -47,24 +62,24 @@ def _next_name(folder: Path, wall: datetime) -> str:
 
 
 def make(source: Path, folder: Path, wall: datetime) -> Path:
-    """A new copy, checked and durable; the oldest beyond KEPT are removed. Raises OSError, sqlite3.Error."""
+    """The copy of what is there now: a new one, checked and durable, unless the newest holds it already.
+
+    The oldest beyond KEPT are removed. Raises OSError, sqlite3.Error.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for newest in newest_first(folder)[:1]:
+        with suppress(sqlite3.Error):  # a damaged copy is none
+            if _same(source, newest):
+                return newest
     path = folder / _next_name(folder, wall)
     beside = path.with_suffix(".unfinished")
     for leftover in folder.glob("*.unfinished*"):
         leftover.unlink()
-    reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        target = sqlite3.connect(beside, isolation_level=None)
-        try:
-            reader.backup(target)
-            target.execute("PRAGMA journal_mode=DELETE")
-            if (verdict := target.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(f"the copy is damaged: {verdict}")
-        finally:
-            target.close()
-    finally:
-        reader.close()
+    with closing(_reader(source)) as reader, closing(sqlite3.connect(beside, isolation_level=None)) as target:
+        reader.backup(target)
+        target.execute("PRAGMA journal_mode=DELETE")
+        if (verdict := target.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(f"the copy is damaged: {verdict}")
     beside.chmod(0o600)
     sync_file(beside)
     beside.rename(path)

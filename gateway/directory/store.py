@@ -97,8 +97,7 @@ class Directory:
         for event in started.events:
             self.note(event)
         self.snapshot = Snapshot(started.people, self.snapshot.generation + 1)
-        known = not started.events and await self.in_thread(functools.partial(copies.is_fresh, self._folder))
-        self._copied = (self.snapshot.generation if known else -1, self._newest_copy_time())
+        self._copied = (-1, self._newest_copy_time())
         self._tell()
         self._started.set()
         self._keeper = asyncio.create_task(self._keep(), name="directory-keeper")

@@ -11,7 +11,6 @@ process that forgets it. A transaction is one visit to that thread, so no reader
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,13 +21,12 @@ import aiosqlite
 
 from gateway.journal import tables
 from gateway.journal.event import Importance
+from gateway.journal.log import Log, lengthen
 from gateway.journal.opening import Opened
 from gateway.journal.rows import Chain, Epoch, Position, Row, Stored, is_sound, place, row_of
 
-CHECKPOINT_FRAMES = 2000  # pages in the log (2 MB of a new file's) before it is copied into the file
+CHECKPOINT_FRAMES, SPARE_FRAMES = 2000, 500  # pages in the log (2 MB of a new file's) before it is copied into the file
 STRIP_BYTES = 256 * 1024  # bodies removed in one transaction: their pages are overwritten, through the log
-_BLOCK = 4096  # what a disk is written by
-_ROW_OVERHEAD = 130  # bytes of a stored row beside its body
 _TURN = 20  # rows hashed in one turn of the loop: doors run on it too
 _LAST = (1 << 40) - 1
 
@@ -55,6 +53,7 @@ class _Writer(sqlite3.Connection):
 
     groups: Sequence[Group] = ()
     durable = 0
+    log: Log | None = None
 
     def commit(self) -> None:
         groups, self.groups, self.durable = self.groups, (), 0
@@ -72,21 +71,25 @@ class _Writer(sqlite3.Connection):
                 self.executemany(tables.INSERT_CLOSED, group.closed)
             super().commit()
             self.durable += 1
+            self._look()
         super().commit()
+        self._look()
+
+    def _look(self) -> None:
+        if self.log is not None:
+            with suppress(OSError):  # what is durable is durable; a disk that cannot be read says so by itself
+                self.log.look()
 
 
 class JournalFile:
     """Made by `open`. Every method raises sqlite3.Error when the disk fails."""
 
-    def __init__(self, opened: Opened, writer: aiosqlite.Connection, inner: _Writer, page: int) -> None:
+    def __init__(self, opened: Opened, writer: aiosqlite.Connection, inner: _Writer, log: Log, page: int) -> None:
         self.chain: Chain = opened.chain
         self.epochs: list[Epoch] = list(opened.epochs)
-        self._writer, self._inner, self._page = writer, inner, page
+        self._writer, self._inner, self._log, self._page = writer, inner, log, page
         self._still = asyncio.Event()
         self._still.set()
-        self._frames = 0
-        self._appended = 0  # bytes of rows since the last checkpoint
-        self.bytes_written = 0
         self.durable = 0  # groups of the last `commit` that are on the disk
 
     @classmethod
@@ -106,11 +109,17 @@ class JournalFile:
             await writer.execute(tables.SET_META, ("open", "1"))
             await writer.commit()
             await writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")  # the flag lies in the file itself
-            await asyncio.to_thread(_lengthen, tables.wal(path), (CHECKPOINT_FRAMES + 50) * (page + 24))
+            await asyncio.to_thread(lengthen, tables.wal(path), CHECKPOINT_FRAMES + SPARE_FRAMES, page)
+            log = made[0].log = Log(tables.wal(path), page)
         except BaseException:
             await _close(writer)
             raise
-        return cls(opened, writer, made[0], page)
+        return cls(opened, writer, made[0], log, page)
+
+    @property
+    def bytes_written(self) -> int:
+        """To the disk since it was opened: blocks of log and file."""
+        return self._log.written
 
     def number(self, epoch: str) -> int | None:
         """The number of an epoch of this file; None for one it does not know."""
@@ -130,18 +139,17 @@ class JournalFile:
             raise
         finally:
             self.durable = self._inner.durable
-            for group in groups[: self.durable]:
-                size = sum(len(row[8] or b"") + _ROW_OVERHEAD for row in group.rows)
-                self._count(size, pages=bool(group.rows) + bool(group.used) + bool(group.marks))
 
     async def checkpoint(self, *, now: bool = False) -> bool:
         """Copy the log into the file once it has grown enough; whether it had."""
-        if (not now and self._frames < CHECKPOINT_FRAMES) or not self._still.is_set():
+        if (not now and self._log.frames < CHECKPOINT_FRAMES) or not self._still.is_set():
             return False
-        ((_busy, frames, _copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-        self.bytes_written += min(max(frames, 0), self._appended // self._page + 8) * self._page
-        self._frames, self._appended = 0, 0
+        await self._copy()
         return True
+
+    async def _copy(self) -> None:
+        ((_busy, _frames, copied),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+        self._log.copied(max(0, copied))
 
     @asynccontextmanager
     async def hold_still(self) -> AsyncIterator[None]:
@@ -149,7 +157,7 @@ class JournalFile:
         await self._still.wait()
         self._still.clear()
         try:
-            await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+            await self._copy()
             yield
         finally:
             self._still.set()
@@ -209,7 +217,6 @@ class JournalFile:
                 break
         chosen = [(row[0],) for row in found]
         await self.commit([Group(bare=chosen)])
-        self._count(min(total, STRIP_BYTES) + 2 * _ROW_OVERHEAD * len(chosen), pages=4)
         return [row[1] for row in found], int(found[-1][0])
 
     async def closable(self, number: int, last: int) -> tuple[int, int]:
@@ -238,7 +245,6 @@ class JournalFile:
             raise
         finally:
             await self._writer.execute_fetchall("PRAGMA secure_delete = ON")
-        self._count(gone.rowcount * _ROW_OVERHEAD, pages=4)
         return gone.rowcount
 
     async def forget_used(self, expired_before: str, noted_before: int) -> dict[str, str]:
@@ -275,29 +281,11 @@ class JournalFile:
                 await self._writer.commit()
         finally:
             await _close(self._writer)
+            self._log.close()
 
     async def _roll_back(self) -> None:
         with suppress(sqlite3.Error, ValueError):
             await self._writer.rollback()
-
-    def _count(self, size: int, pages: int) -> None:
-        frames = size // self._page + pages
-        self._frames += frames
-        self._appended += size
-        blocks = -(-frames * (self._page + 24) // _BLOCK)
-        self.bytes_written += blocks * _BLOCK + _BLOCK // 2  # a commit ends within a block, on average
-
-
-def _lengthen(log: Path, length: int) -> None:
-    """Give the log its length at once: each sync of a file that grows costs ext4 five blocks of its own, measured.
-
-    What stands behind its last frame SQLite does not look at. A full disk may refuse; the log then grows as it must.
-    """
-    with suppress(OSError), log.open("r+b") as file:
-        missing = length - file.seek(0, os.SEEK_END)
-        file.write(bytes(max(0, missing)))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 async def _close(connection: Any) -> None:

@@ -1,7 +1,7 @@
 """What meters must not forget over a restart: a small file, and what was written elsewhere since.
 
-The file is written every half hour, a while after something was found, and at the stop; readings go to
-measurements.db every five minutes, findings to the journal at once. At a start the newer readings are
+The file is written every two hours, a while after something was found, and at the stop; readings go to
+measurements.db in batches of minutes, findings to the journal at once. At a start the newer readings are
 replayed into the stored state, and the newer findings of the journal have the last word (told.py). So a
 suspicion is told once. Only where the journal itself lost it, it is told again: never not at all.
 """

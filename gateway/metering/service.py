@@ -35,7 +35,7 @@ from gateway.threads import to_its_end
 
 FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
-SAVE_EVERY, SAVE_AFTER_FINDING = 1800.0, 15.0  # what is not saved is replayed; sixty meters are 50 KB each time
+SAVE_EVERY, SAVE_AFTER_FINDING = 7200.0, 15.0  # what is not saved is replayed; sixty meters are 60 KB each time
 HOLD = 600.0  # seconds that readings wait for a trusted clock, so that none is filed under a wrong day
 DRIFT = 2.0  # seconds between the wall clock and ours; more, and the clock was set
 LITRE = 1000  # millilitres

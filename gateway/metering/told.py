@@ -1,6 +1,6 @@
 """What was told of leaks before a restart: read in the journal, from the place that the memory names on.
 
-The memory file is up to half an hour old when the power goes; the journal is not. A finding that stands in the
+The memory file is up to two hours old when the power goes; the journal is not. A finding that stands in the
 journal was told, so it stands in the meter too, with the since-time it was told with, and nobody hears
 of one leak under two ids. Without a memory only the newest `RECENT` rows are looked at.
 """

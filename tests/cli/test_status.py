@@ -150,7 +150,7 @@ def test_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
     assert "✖ 事件日志：磁盘已满" in told
 
 
-def test_a_calibrated_site_and_one_without_faces_are_not_warned() -> None:
+def test_only_a_site_with_faces_is_warned_of_what_was_not_measured() -> None:
     assert faces(WELL)
     assert not faces(ILL)
 

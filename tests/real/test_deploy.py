@@ -124,6 +124,8 @@ def test_an_empty_debian_becomes_a_box(life: Life) -> None:
     assert life["config"] == "loumen loumen 640"
     assert life["key.used"] == "yes 600 root"
     assert (life["enrol.code"], life["foreign"]) == ("0", "")
+    assert "lazytime" in life["disk"].split()[0].split(",")
+    assert life["disk"].split()[1:] == ["enabled", "active"]
 
 
 @needs_a_machine

@@ -14,7 +14,13 @@ from tests.real.box import deployed, image
 
 SYSTEMD = deployed.REPOSITORY / "systemd"
 SERVICES = ("loumen.service", "loumen-vision@.service", "loumen-desk.service")
-INSTALLED = ("loumen.service", "loumen-switch.service", "loumen-vision@doors.service", "loumen-vision@doors.path")
+INSTALLED = (
+    "loumen.service",
+    "loumen-switch.service",
+    "loumen-disk.service",
+    "loumen-vision@doors.service",
+    "loumen-vision@doors.path",
+)
 
 
 @pytest.mark.real("systemd-analyze")
