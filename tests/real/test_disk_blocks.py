@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.disk_week import WANTED_MB, on_a_disk
 from tests.real.uml.guest import Guest, make_disk
 
 SCRIPT = Path(__file__).parent / "uml" / "guests" / "lone_events.py"
@@ -31,3 +32,12 @@ def test_a_lone_event_costs_two_blocks_and_the_file_systems_own_only_without_laz
     print(f"{EVENTS} lone events: {lazy / 1024:.1f} KB each with lazytime, {default / 1024:.1f} KB with the defaults")
     assert lazy < 2.5 * 4096
     assert default < 6 * 4096
+
+
+@pytest.mark.real("kernel")
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_a_day_of_a_whole_box_stays_below_what_a_card_may_take() -> None:
+    (day,) = on_a_disk(1, "lazytime", print)
+    assert day["events"] > 3500
+    assert day["mb"] < WANTED_MB
