@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from gateway.control.status import (
     UplinkStatus,
     VisionStatus,
 )
-from gateway.doctor.checks import CHECKS
+from gateway.doctor.checks import CHECKS, files
 from gateway.doctor.look import Look, Outcome
 from gateway.state_lock import StateLock
 from tests.cli.run_cli import loumen
@@ -181,7 +182,6 @@ def test_clock(box: Look) -> None:
 
 
 def test_disk(box: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
     import types
 
     def room(free_mb: int, flags: int = 0) -> Callable[[object], object]:
@@ -198,6 +198,26 @@ def test_disk(box: Look, monkeypatch: pytest.MonkeyPatch) -> None:
         "warn",
         "90 MB were written today; 50 MB are the budget of an SD card",
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "grade"),
+    [("ext4 /dev/root rw", "warn"), ("ext4 /dev/root rw,lazytime", "ok"), ("f2fs /dev/root rw", "ok")],
+)
+def test_a_disk_that_writes_times(
+    box: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, grade: str
+) -> None:
+    device = box.state.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 27 0:921 / /proc rw - proc proc rw\n"
+        f"27 1 {os.major(device)}:{os.minor(device)} / / rw,noatime shared:1 - {options}\n"
+    )
+    monkeypatch.setattr(files, "MOUNTS", mounts)
+    assert said(CHECKS["disk"](box))[0] == "ok"  # a checkout is no box: nothing here could mend it
+    (tmp_path / "loumen-disk.service").touch()
+    monkeypatch.setattr(files, "DISK_UNIT", tmp_path / "loumen-disk.service")
+    assert said(CHECKS["disk"](box))[0] == grade
 
 
 def test_databases_of_a_stopped_box(box: Look) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MB: Final = 1024 * 1024
 LOW_MB, NONE_MB = 500, 50
+DISK_UNIT: Final = Path("/etc/systemd/system/loumen-disk.service")  # deploy.sh: times are written seldom
+MOUNTS: Final = Path("/proc/self/mountinfo")
 DATABASES: Final = ("journal.db", "directory.db", "measurements.db")
 STATES: Final = {"missing": N_("missing"), "damaged": N_("damaged")}
 AGAIN: Final = N_("get it again from its upstream, or remove the file: {upstream}")
@@ -133,7 +135,25 @@ def disk(look: Look) -> Outcome:
             written=f"{written:.0f}",
             budget=f"{status.disk.budget_mb:.0f}",
         )
+    if DISK_UNIT.exists() and writes_times(folder):
+        return warn(
+            N_("the disk of {path} writes a file's time with each event: twice what an SD card need take"),
+            N_("sudo systemctl restart loumen-disk; findmnt -T {path} then shows lazytime"),
+            path=str(folder),
+        )
     return ok(N_("{free} MB are free"), free=free)
+
+
+def writes_times(folder: Path) -> bool:
+    """Whether it lies on an ext4 that is not mounted lazytime (proc(5), mountinfo)."""
+    device = folder.stat().st_dev
+    name = f"{os.major(device)}:{os.minor(device)}"
+    for line in MOUNTS.read_text().splitlines():
+        here, _, there = line.partition(" - ")
+        if here.split()[2] == name:
+            kind, _source, options = there.split(" ", 2)
+            return kind == "ext4" and "lazytime" not in options.split(",")
+    return False
 
 
 def database(look: Look) -> Outcome:
