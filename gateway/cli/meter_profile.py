@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
 def _list(arguments: argparse.Namespace, shell: Shell) -> int:
     from gateway.metering import profiles
 
+    if arguments.folder and not profiles.readable(Path(arguments.folder)):
+        raise profiles.no_folder(arguments.folder)
     found = []
     for name, path in profiles.known(arguments.folder).items():
         profile, said = profiles.examine(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -88,10 +90,14 @@ class Meters:
                 known=", ".join(self._metering.lines) or "-",
             )
         units = range(command.first, command.last + 1)
-        found = [one for unit in units if (one := await self._look_for(line, unit, command.within)) is not None]
+        probes = await asyncio.to_thread(_probes, self._own_profiles)
+        looks = [await self._look_for(line, unit, command.within, probes) for unit in units]
+        found = [one for one in looks if one is not None]
         return c.Scan(bus=command.bus, asked=len(units), found=tuple(found))
 
-    async def _look_for(self, line: Line, unit: int, within: float) -> c.Found | None:
+    async def _look_for(
+        self, line: Line, unit: int, within: float, probes: Mapping[str, tuple[Profile, Span]]
+    ) -> c.Found | None:
         meter = next((name for name, asked in line.meters.items() if asked.unit == unit), "")
         try:
             await line.ask(unit, Span(Function.HOLDING, 0, 1), within)
@@ -103,16 +109,12 @@ class Meters:
             return c.Found(unit=unit, meter=meter, answer="damaged")
         except UnitRefused:
             return c.Found(unit=unit, meter=meter, answer="refusal")
-        return c.Found(unit=unit, meter=meter, profile=await self._proved(line, unit))
+        return c.Found(unit=unit, meter=meter, profile=await self._proved(line, unit, probes))
 
-    async def _proved(self, line: Line, unit: int) -> str:
+    async def _proved(self, line: Line, unit: int, probes: Mapping[str, tuple[Profile, Span]]) -> str:
         """The profile whose probe is right; empty where none has one that is."""
-        for name in profiles.known(self._own_profiles):
+        for name, (profile, span) in probes.items():
             try:
-                profile = profiles.load(name, self._own_profiles)
-                span = probe_span(profile)
-                if span is None:
-                    continue
                 words = await line.ask(unit, span, profile.answers_within)
             except BusGone:
                 raise
@@ -133,9 +135,7 @@ class Meters:
             gaps = await self._gaps(command.meter, since, until)
         except (OSError, sqlite3.Error) as error:
             raise Refused(N_("the measurements cannot be read: {problem}"), problem=str(error)) from error
-        use = by_hour(hours, gaps)
-        if command.by == "day":
-            use = by_day(use, ZoneInfo(self._zone))
+        use = await asyncio.to_thread(_use, hours, gaps, ZoneInfo(self._zone) if command.by == "day" else None)
         return c.History(
             meter=command.meter,
             by=command.by,
@@ -143,7 +143,7 @@ class Meters:
             until=_iso(until),
             zone=self._zone,
             waiting=self._metering.waiting(command.meter),
-            use=tuple(_view(stretch) for stretch in use),
+            use=use,
             refused=tuple(_refusal(one) for one in self._metering.refused[command.meter]),
         )
 
@@ -158,8 +158,11 @@ class Meters:
     async def _gaps(self, meter: str, since: datetime, until: datetime) -> list[Gap]:
         """Known for as long as single values are kept; of older times the hours without any row remain."""
         later = until + timedelta(seconds=1)
-        ends = await self._metering.measurements.read(unread_series(meter), since, later, AT_ONCE)
-        return [(end.at - timedelta(seconds=end.value), end.at) for end in ends]
+        found: list[Gap] = []
+        while ends := await self._metering.measurements.read(unread_series(meter), since, later, AT_ONCE):
+            found += [(end.at - timedelta(seconds=end.value), end.at) for end in ends]
+            since = ends[-1].at + timedelta(milliseconds=1)
+        return found
 
     def _profile(self, meter: str) -> Profile:
         if meter in self._metering.unusable:
@@ -171,6 +174,23 @@ class Meters:
                 known=", ".join(self._metering.profiles) or "-",
             )
         return self._metering.profiles[meter]
+
+
+def _use(hours: Sequence[Hour], gaps: Iterable[Gap], zone: ZoneInfo | None) -> tuple[c.Use, ...]:
+    """By the hour, or by the day of a zone. For a thread: a year of hours takes tens of milliseconds."""
+    use = by_hour(hours, gaps)
+    return tuple(_view(stretch) for stretch in (use if zone is None else by_day(use, zone)))
+
+
+def _probes(own: str) -> dict[str, tuple[Profile, Span]]:
+    """The profiles that a register can prove, with the request for it. For a thread: it reads files."""
+    found: dict[str, tuple[Profile, Span]] = {}
+    for name in profiles.known(own):
+        with contextlib.suppress(LoumenError):  # 'loumen meter profile list' tells what is wrong with it
+            profile = profiles.load(name, own)
+            if (span := probe_span(profile)) is not None:
+                found[name] = profile, span
+    return found
 
 
 def _view(stretch: Stretch) -> c.Use:

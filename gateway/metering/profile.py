@@ -20,6 +20,10 @@ from drivers.interfaces import Function, Span
 
 Kind = Literal["u16", "s16", "u32", "s32", "u64", "f32", "f64", "bcd32"]
 Address = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+# TOML knows `inf` and `nan`: a number without both bounds would let them in.
+Amount = Annotated[float, msgspec.Meta(ge=1e-6, le=1e12)]
+Factor = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+Content = Annotated[float, msgspec.Meta(ge=-1e38, le=1e38)]
 WIDTHS: dict[str, int] = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "f32": 2, "f64": 4, "bcd32": 2}
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "u64": ">Q", "f32": ">f", "f64": ">d"}
 ENDS = {"u16": 1 << 16, "s16": 1 << 15, "u32": 1 << 32, "s32": 1 << 31, "u64": 1 << 64, "bcd32": 10**8}
@@ -39,7 +43,7 @@ class Number(Part, frozen=True, kw_only=True):
 
     address: Address
     type: Kind
-    millilitres: Annotated[float, msgspec.Meta(gt=0)]
+    millilitres: Amount
 
 
 class Value(Part, frozen=True, kw_only=True):
@@ -47,7 +51,7 @@ class Value(Part, frozen=True, kw_only=True):
 
     address: Address
     type: Kind
-    scale: float = 1.0
+    scale: Factor = 1.0
     unit: str = ""
 
 
@@ -65,7 +69,7 @@ class Probe(Part, frozen=True, kw_only=True):
 
     address: Address
     type: Kind
-    equals: float
+    equals: Content
 
 
 class Profile(Part, frozen=True, kw_only=True):
@@ -80,7 +84,7 @@ class Profile(Part, frozen=True, kw_only=True):
     bridge: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0  # registers in between that may be read along
     answers_within: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.5  # seconds
     baud: Annotated[int, msgspec.Meta(ge=300, le=115200)] = 9600  # as delivered
-    rolls_over_at: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # litres; 0: where the format of the total ends
+    rolls_over_at: Annotated[float, msgspec.Meta(ge=0, le=1e15)] = 0.0  # litres; 0: where the format of the total ends
     note: str = ""  # for people, shown with every reading
     note_zh: str = ""
     total: tuple[Number, ...]
@@ -217,7 +221,8 @@ def coarse_from(profile: Profile) -> float | None:
 
 def _value(profile: Profile, value: Value, registers: Registers) -> float | None:
     found = number(profile, value.type, value.address, registers)
-    return None if found is None else found * value.scale
+    scaled = math.nan if found is None else found * value.scale
+    return scaled if math.isfinite(scaled) else None
 
 
 def _raised(flag: Flag, registers: Registers) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tomllib
@@ -15,7 +16,7 @@ from gateway.config.mistakes import ConfigMistakes, Finding, KeyPath, Mistake
 from gateway.config.positions import Positions
 from gateway.config.typed import read
 from gateway.errors import N_, NotFound
-from gateway.metering.profile import FLOATS, WIDTHS, Profile, coarse_from, format_ends_at
+from gateway.metering.profile import FLOATS, WIDTHS, Profile, Value, coarse_from, format_ends_at
 
 LARGEST = 64 * 1024  # bytes of a profile
 
@@ -29,7 +30,12 @@ def shipped() -> Path:
 def known(own: str = "") -> dict[str, Path]:
     """Every profile by name; one of the own folder hides a shipped one of the same name."""
     folders = [shipped(), *([Path(own)] if own else [])]
-    return {path.stem: path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for folder in folders if readable(folder) for path in sorted(folder.glob("*.toml"))}
+
+
+def readable(folder: Path) -> bool:
+    """Whether this is a folder whose files can be seen by us; what is in the way of that raises nothing."""
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112  (Path raises PermissionError)
 
 
 def load(name: str, own: str = "") -> Profile:
@@ -37,6 +43,8 @@ def load(name: str, own: str = "") -> Profile:
     paths = known(own)
     if name not in paths:
         near = get_close_matches(name, paths, n=1)
+        if own and not near and not readable(Path(own)):
+            raise no_folder(own)
         raise NotFound(
             N_("there is no profile {profile}"),
             mend=N_('did you mean "{near}"?') if near else N_("known: {known}"),
@@ -45,6 +53,15 @@ def load(name: str, own: str = "") -> Profile:
             known=", ".join(paths) or "-",
         )
     return load_file(paths[name])
+
+
+def no_folder(own: str) -> NotFound:
+    """The folder of one's own profiles cannot be used."""
+    return NotFound(
+        N_("the folder of profiles {folder} is not there, or may not be read"),
+        mend=N_("check the path and its permissions: the daemon's user must be able to read it"),
+        folder=own,
+    )
 
 
 def load_file(path: Path) -> Profile:
@@ -76,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         document = tomllib.loads(text)
     except UnicodeDecodeError:
         raise _whole(path, N_("this is not UTF-8 text")) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a bare ValueError
         line = re.search(r"at line (\d+)", str(error))
         raise _whole(
             path, N_("this is not TOML: {problem}"), int(line.group(1)) if line else 1, problem=str(error)
@@ -129,7 +146,7 @@ def check(profile: Profile) -> Iterator[Finding]:
             yield Finding((key,), N_("this says nothing"), N_("name the document and its version"))
     yield from _total(profile)
     ends = format_ends_at(profile) if all(part.type in WIDTHS for part in profile.total) else 0
-    if ends and profile.rolls_over_at * 1000 > ends:
+    if 0 < ends < profile.rolls_over_at * 1000:
         yield Finding(
             ("rolls_over_at",),
             N_("the total's registers end at {litres} L already"),
@@ -137,9 +154,9 @@ def check(profile: Profile) -> Iterator[Finding]:
             {"litres": f"{ends / 1000:.0f}"},
         )
     for name, value in profile.value.items():
-        yield from _fits(profile, ("value", name), value.address, value.type)
+        yield from _quantity(profile, ("value", name), value)
     if profile.running is not None:
-        yield from _fits(profile, ("running",), profile.running.address, profile.running.type)
+        yield from _quantity(profile, ("running",), profile.running)
     if profile.probe is not None:
         yield from _fits(profile, ("probe",), profile.probe.address, profile.probe.type)
     for place, flag in enumerate(profile.flag):
@@ -171,6 +188,12 @@ def _total(profile: Profile) -> Iterator[Finding]:
                 N_("a fraction counts less than the part before it"),
                 N_("the whole part first: 1000000 for m3, 1000 for L, 1 for mL"),
             )
+
+
+def _quantity(profile: Profile, path: KeyPath, value: Value) -> Iterator[Finding]:
+    yield from _fits(profile, path, value.address, value.type)
+    if value.scale == 0:
+        yield Finding((*path, "scale"), N_("0 times anything is 0"), N_("say what one count is worth"))
 
 
 def _fits(profile: Profile, path: KeyPath, address: int, kind: str) -> Iterator[Finding]:

@@ -64,6 +64,16 @@ class Series(Protocol):
     async def hours(self, series: str, since: datetime, until: datetime, limit: int = 1000) -> list[Hour]: ...
 
 
+def _loaded(profile: str, own: str) -> Profile | LoumenError:
+    """A profile, or why it cannot be used."""
+    try:
+        return profiles.load(profile, own)
+    except ConfigMistakes as error:
+        return _spoiled(profile, own, error)
+    except LoumenError as error:
+        return error
+
+
 def _spoiled(profile: str, own: str, mistakes: ConfigMistakes) -> LoumenError:
     """A profile that is wrong, in a form that a socket carries: the first mistake, and how to see them all."""
     first = mistakes.mistakes[0]
@@ -115,15 +125,16 @@ class Metering:
         self._found = asyncio.Event()
 
     def _load_profiles(self) -> None:
+        """Each once, however many meters have it: the doors' loop waits meanwhile."""
+        own = self._config.metering.profiles
+        loaded = {name: _loaded(name, own) for name in {meter.profile for meter in self._config.meter.values()}}
         for name, meter in self._config.meter.items():
-            try:
-                self.profiles[name] = profiles.load(meter.profile, self._config.metering.profiles)
-            except ConfigMistakes as error:
-                self.unusable[name] = _spoiled(meter.profile, self._config.metering.profiles, error)
-            except LoumenError as error:
-                self.unusable[name] = error
-            if name in self.unusable:
-                log.error("meter %s: %s", name, self.unusable[name])
+            profile = loaded[meter.profile]
+            if isinstance(profile, LoumenError):
+                self.unusable[name] = profile
+                log.error("meter %s: %s", name, profile)
+            else:
+                self.profiles[name] = profile
 
     def _line(self, name: str, bus: schema.Bus) -> Line:
         asked = {

@@ -7,9 +7,10 @@ of several hours or days is always marked as a gap.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -48,10 +49,12 @@ def by_hour(hours: Sequence[Hour], gaps: Iterable[Gap] = ()) -> list[Stretch]:
     for before, hour in pairwise(hours):
         since = before.at + HOUR
         stretches.append(Stretch(since, hour.at + HOUR, hour.last - before.last, hour.last, gap=hour.at != since))
-    gaps = sorted(gaps)
+    ahead, last = deque(sorted(gaps)), datetime.min.replace(tzinfo=UTC)  # `last`: where those end that have begun
     found: list[Stretch] = []
     for stretch in stretches:
-        if found and any(since < stretch.since < until for since, until in gaps):
+        while ahead and ahead[0][0] < stretch.since:
+            last = max(last, ahead.popleft()[1])
+        if found and stretch.since < last:
             found[-1] = _joined(found[-1], stretch, gap=True)
         else:
             found.append(stretch)

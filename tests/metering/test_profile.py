@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.interfaces import Function
 from gateway.config.mistakes import ConfigMistakes
+from gateway.errors import NotFound
 from gateway.metering import profiles
 from gateway.metering.profile import (
     WIDTHS,
@@ -241,6 +243,7 @@ def test_ten_mistakes_at_once_each_with_its_line(tmp_path: Path) -> None:
         (b"model = ", "this is not TOML"),
         ("model = '表'".encode("gbk"), "not UTF-8"),
         (b"#" * 70_000, "larger than"),
+        (b"baud = " + b"9" * 5000, "this is not TOML"),
         (b'model="m"\nsource="s"\ntotal=[]\n', "reads nothing"),
         (
             b'model="m"\nsource="s"\n[[total]]\naddress=0\ntype="u32"\nmillilitres=1\n'
@@ -255,6 +258,71 @@ def test_files_that_are_no_profile(tmp_path: Path, text: bytes, words: str) -> N
     with pytest.raises(ConfigMistakes) as caught:
         profiles.load_file(path)
     assert words in caught.value.render()
+
+
+@pytest.mark.parametrize("endless", ["inf", "-inf", "nan", "1e-320", "1e308", "9" * 400])
+@pytest.mark.parametrize(
+    "line", ["rolls_over_at", "total[0].millilitres", "value.flow.scale", "running.scale", "probe.equals"]
+)
+def test_a_number_that_no_meter_has_is_a_mistake_and_no_end_of_the_daemon(
+    tmp_path: Path, line: str, endless: str
+) -> None:
+    number = {"rolls_over_at": "1000", "total[0].millilitres": "1"} | {line: endless}
+    path = tmp_path / "endless.toml"
+    path.write_text(
+        f"""\
+model = "m"
+source = "s"
+rolls_over_at = {number["rolls_over_at"]}
+[[total]]
+address = 0
+type = "u32"
+millilitres = {number["total[0].millilitres"]}
+[value.flow]
+address = 2
+type = "f64"
+scale = {number.get("value.flow.scale", "1")}
+[running]
+address = 6
+type = "u32"
+scale = {number.get("running.scale", "1")}
+[probe]
+address = 8
+type = "u16"
+equals = {number.get("probe.equals", "1")}
+"""
+    )
+    profile, said = profiles.examine(path)
+    if profile is None:
+        assert [mistake.key for mistake in said] == [line]
+    else:
+        assert endless == "1e-320", "as good as 0, where a 0 may stand"
+
+
+def test_a_scale_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "still.toml"
+    text = (profiles.shipped() / "dynaflox-ultrad.toml").read_text()
+    path.write_text(text.replace("[running]", "[running]\nscale = 0", 1))
+    _, said = profiles.examine(path)
+    assert [mistake.key for mistake in said if mistake.severity == "error"] == ["running.scale"]
+
+
+def test_a_value_beyond_every_number_is_left_out() -> None:
+    document = {
+        "model": "m",
+        "source": "s",
+        "total": [MILLILITRES],
+        "value": {"flow": {"address": 2, "type": "f64", "scale": 1e12}},
+    }
+    profile = msgspec.convert(document, Profile)
+    words = {0: 0, 1: 5, 2: 0x7FEF, 3: 0xFFFF, 4: 0xFFFF, 5: 0xFFFF}
+    assert (decode(profile, words).register, decode(profile, words).values) == (5, {})
+
+
+def test_a_folder_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="may not be read"):
+        profiles.load("wm-15", str(tmp_path / "nowhere"))
+    assert profiles.load("xintai", str(tmp_path / "nowhere")) == SHIPPED["xintai"]
 
 
 def test_an_own_folder_hides_a_shipped_profile(tmp_path: Path) -> None:

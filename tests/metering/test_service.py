@@ -11,9 +11,10 @@ import pytest
 from gateway.clock import LoopClock
 from gateway.errors import NotFound
 from gateway.metering import commands as c
-from gateway.metering import events
+from gateway.metering import events, profiles
 from gateway.metering.answers import Meters
-from gateway.metering.service import FILE, Metering, series
+from gateway.metering.profile import Profile
+from gateway.metering.service import FILE, Metering, series, unread_series
 from tests.metering.box import ACTOR, START, TUF, Box
 from tests.virtual_time import run
 
@@ -135,6 +136,42 @@ def test_a_profile_that_cannot_be_used_takes_no_other_meter_with_it(tmp_path: Pa
         part, error = next(metering.problems())
         assert part == "meter.lost"
         assert "usw-dn15-dn40" in str(error)
+
+    run(scenario())
+
+
+def test_a_profile_is_read_once_for_all_its_meters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = profiles.load_file
+
+    def counted(path: Path) -> Profile:
+        read.append(path.stem)
+        return load(path)
+
+    monkeypatch.setattr(profiles, "load_file", counted)
+    meters: dict[str, dict[str, object]] = {f"flat-{unit}": {"unit": unit} for unit in range(1, 61)}
+    box = Box(tmp_path, None, None, **meters)
+
+    async def scenario() -> None:
+        metering = Metering(box.config, tmp_path, LoopClock(START), box.book, box.shelf)
+        assert (len(metering.profiles), read) == (60, ["usw-dn15-dn40"])
+
+    run(scenario())
+
+
+def test_every_gap_of_a_history_is_seen_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.metering.answers.AT_ONCE", 2)
+    box = Box(tmp_path, flat={"unit": 1})
+    for hour in range(12):
+        box.shelf.add(series("flat"), hour, START + timedelta(hours=hour, minutes=30))
+        if hour % 2:
+            box.shelf.add(unread_series("flat"), 1200, START + timedelta(hours=hour, minutes=10))
+
+    async def scenario() -> None:
+        clock = LoopClock(START + timedelta(hours=12))
+        answers = Meters(Metering(box.config, tmp_path, clock, box.book, box.shelf), "", "Asia/Shanghai", clock)
+        use = (await answers.history(c.MeterHistory(meter="flat", hours=12), ACTOR)).use
+        assert [stretch.gap for stretch in use] == [True] * 6
 
     run(scenario())
 

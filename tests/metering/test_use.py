@@ -47,6 +47,24 @@ def test_a_gap_within_an_hour_leaves_the_hour_known() -> None:
     )
 
 
+def test_a_year_of_hours_and_of_gaps_is_put_together_in_one_pass() -> None:
+    class Counted(datetime):
+        compared = 0
+
+        def __lt__(self, other: object) -> bool:
+            Counted.compared += 1
+            return super().__lt__(other)  # type: ignore[operator]
+
+    def at(moment: datetime) -> datetime:
+        return Counted.fromtimestamp(moment.timestamp(), UTC)
+
+    read = hours(*((place, place, place + 1.0) for place in range(2000)))
+    gaps = [(at(START + place * HOUR + minutes(50)), at(START + place * HOUR + minutes(70))) for place in range(1000)]
+    use = by_hour(read, reversed(gaps))
+    assert (len(use), use[0].gap, use[0].until) == (1000, True, START + 1001 * HOUR)
+    assert Counted.compared < 20_000, "not each hour with each gap"
+
+
 def test_a_gap_over_midnight_joins_two_days_of_the_site() -> None:
     read = hours(*((place, place, place + 1.0) for place in range(60) if not 14 <= place < 18))  # midnight is at 16
     days = by_day(by_hour(read), SHANGHAI)
