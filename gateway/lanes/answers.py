@@ -28,6 +28,7 @@ class Lanes:
     def __init__(self, lanes: Mapping[str, LaneService], modes_path: Path, clock: Clock) -> None:
         self._lanes, self._clock = lanes, clock
         self._orders = Keeper(modes_path)
+        self._ordering = asyncio.Lock()  # until a machine has its order, the next one's file would not know of it
 
     def handlers(self) -> dict[type[Command], Handler]:
         """Command -> who answers it."""
@@ -92,12 +93,13 @@ class Lanes:
     async def _order(self, command: c.HoldLane | c.ReleaseLane, mode: Mode, actor: Actor) -> c.ModeResult:
         """Make the order durable, then give it."""
         lane = self._lane(command.lane)
-        await self._orders.keep(
-            lambda: {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
-        )
-        token, waiting = lane.outputs.asked.ask()
-        lane.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
-        await self._answer(command.lane, waiting)
+        async with self._ordering:
+            await self._orders.keep(
+                lambda: {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
+            )
+            token, waiting = lane.outputs.asked.ask()
+            lane.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
+            await self._answer(command.lane, waiting)
         return c.ModeResult(lane=command.lane, mode=mode.value)
 
     async def _answer(self, lane: str, waiting: asyncio.Future[Answer]) -> Answer:

@@ -31,7 +31,7 @@ from gateway.machine import Answer, LineFault, Note
 
 STOP_FOR = 0.25  # seconds at most of a stop that an opening follows
 PAUSE = 0.05  # seconds between a stop and the opening after it; relays fall in 10 ms
-LIGHT_MAX_ON = 3600.0
+LIGHT, LIGHT_MAX_ON = "light", 3600.0
 
 
 class LaneOutputs:
@@ -57,22 +57,21 @@ class LaneOutputs:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The drive's lines that are configured and not there."""
-        return tuple(pulse.value for pulse in self._wanted() if pulse not in self._drive)
+        """The lines that are configured and not there."""
+        light = (LIGHT,) if self._config.light is not None and self._light is None else ()
+        return (*(pulse.value for pulse in self._wanted() if pulse not in self._drive), *light)
 
     def claim(self) -> None:
         """Claim every output at rest; what cannot be had is reported, not raised."""
         for pulse in self._wanted():
             self._claim(pulse)
-        if self._config.light is not None:
-            try:
-                self._light = self._lines.output(f"{self._lane}.light", self._config.light, "light", LIGHT_MAX_ON)
-            except DriverError as error:
-                self._report(LineFault("light", error.code))
+        self._claim_light()
 
     def claim_missing(self) -> tuple[str, ...]:
-        """Try again for what is missing of the drive; which lines are back."""
-        return tuple(name for name in self.missing if self._claim(Pulse(name)))
+        """Try again for what is missing; which lines are back."""
+        return tuple(
+            name for name in self.missing if (self._claim_light() if name == LIGHT else self._claim(Pulse(name)))
+        )
 
     def perform(self, effect: Effect) -> None:
         """Do what an effect says."""
@@ -204,6 +203,16 @@ class LaneOutputs:
             return False
         return True
 
+    def _claim_light(self) -> bool:
+        if self._config.light is None:
+            return False
+        try:
+            self._light = self._lines.output(f"{self._lane}.{LIGHT}", self._config.light, LIGHT, LIGHT_MAX_ON)
+        except DriverError as error:
+            self._report(LineFault(LIGHT, error.code))
+            return False
+        return True
+
     def _lamp(self, *, on: bool) -> None:
         if self._light is None:
             return
@@ -214,4 +223,4 @@ class LaneOutputs:
                 self._light.rest()
         except DriverError as error:
             self._light = None
-            self._lost("light", error)
+            self._lost(LIGHT, error)

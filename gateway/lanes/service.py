@@ -29,6 +29,7 @@ from gateway.lanes.rules.arm import Motion
 from gateway.lanes.rules.inputs import (
     Effect,
     Given,
+    Lamp,
     Mode,
     NotClosed,
 )
@@ -89,6 +90,7 @@ class LaneService:
             self._note(events.LaneContradiction(lane=self.id, what="limits"))
         if self.lane.fire:
             self._note(events.LaneFire(lane=self.id, active=True))
+        self._shine()
         async with asyncio.TaskGroup() as group:
             for wire in self._wires.values():
                 group.create_task(wire.listen(), name=f"{self.id}.{wire.name}")
@@ -223,7 +225,13 @@ class LaneService:
         self._note(events.LaneMachineFault(lane=self.id, given=type(given).__name__, state=str(unknown.args[0])))
         self.make_safe()
         self.lane = self._restored(now, self.lane.faults)
+        self._shine()
         return self.lane
+
+    def _shine(self) -> None:
+        """Light the light of an arm that is up: the rules tell only when that changes."""
+        if self.lane.arm.motion is Motion.UP and not self.refusing:
+            self.outputs.perform(Lamp(on=True))
 
     def _line_fault(self, fault: LineFault) -> None:
         self.put("line", fault)
@@ -253,6 +261,7 @@ class LaneService:
                 self._retry = now + RETRY
                 for name in self.outputs.claim_missing():
                     self.put("line", LineFault(name, gone=False))
+                self._shine()
             await asyncio.sleep(TICK)
 
 

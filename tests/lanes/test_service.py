@@ -507,6 +507,44 @@ def test_commands(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_two_orders_at_once_both_outlive_a_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with site() as front, site() as back:
+            lanes = Lanes({"front": front.lane, "back": back.lane}, tmp_path / "lanes.json", front.lane._clock)
+            await asyncio.gather(*(lanes.hold(c.HoldLane(lane=lane), CLERK) for lane in ("front", "back")))
+            assert standing.load(tmp_path / "lanes.json", Mode) == {"front": Mode.HELD, "back": Mode.HELD}
+
+    run(scenario())
+
+
+def test_the_light_is_lit_over_an_arm_that_is_up_at_the_start() -> None:
+    async def scenario() -> None:
+        async with site(mode=Mode.HELD, place=1.0) as s:
+            assert s.level(LIGHT)
+            s.lane.put("command", "noise")  # type: ignore[arg-type]
+            await asyncio.sleep(0.1)
+            assert s.level(LIGHT), "after a fault of the machine too"
+        async with site() as s:
+            assert s.building.line(LIGHT).changes == [], "a resting line sees no edge"
+
+    run(scenario())
+
+
+def test_a_light_that_is_gone_comes_back() -> None:
+    async def scenario() -> None:
+        async with site(stay_open=60) as s:
+            s.building.line(LIGHT).vanish()
+            s.set(BUTTON, True)
+            await asyncio.sleep(3)
+            assert "light" in s.lane.lane.faults
+            s.building.line(LIGHT).return_()
+            await asyncio.sleep(7)
+            assert s.lane.lane.faults == frozenset()
+            assert s.level(LIGHT)
+
+    run(scenario())
+
+
 def test_plates_off() -> None:
     async def scenario() -> None:
         async with site(plate="off") as s:
