@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import base64
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from gateway.cli.shell import Shell
 from gateway.errors import BadRequest, N_, NotFound
 from gateway.lanes.plates import shown
-from gateway.locale import _, tell
+from gateway.locale import _, moment, tell
 
 PAGE = 1000
 STATES = {
@@ -24,6 +24,7 @@ STATES = {
     "owner_not_yet": N_("owner not yet valid"),
     "owner_expired": N_("owner's validity ended"),
 }
+ORIGINS = {"box": N_("added here"), "import": N_("from a list")}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +116,7 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
             _day(one["valid_from"]),
             _day(one["valid_until"], end=True),
             _(STATES.get(states[one["plate"]], states[one["plate"]])),
-            one["origin"],
+            _(ORIGINS.get(one["origin"], one["origin"])),
         )
         for one in plates
     ]
@@ -123,14 +124,13 @@ def _list(arguments: argparse.Namespace, shell: Shell) -> int:
     return shell.done()
 
 
-def _day(moment: str | None, *, end: bool = False) -> str:
-    """A limit as people type it: a day, whose end counts, or a moment."""
-    if moment is None:
+def _day(at: str | None, *, end: bool = False) -> str:
+    """A limit as people type it, in the site's zone: a day, whose end counts, or a moment."""
+    if at is None:
         return "-"
-    at = datetime.fromisoformat(moment).astimezone()
-    if (at.hour, at.minute) != (0, 0):
-        return f"{at:%Y-%m-%d %H:%M}"
-    return f"{at - timedelta(days=end):%Y-%m-%d}"
+    shown_at = moment(at, "%Y-%m-%d %H:%M")
+    day, _space, time = shown_at.partition(" ")
+    return f"{date.fromisoformat(day) - timedelta(days=end)}" if time == "00:00" else shown_at
 
 
 def _names(shell: Shell) -> dict[str, str]:
@@ -178,7 +178,7 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
             count = len(document["errors"]) + document["more_errors"]
             if not document["errors"][0]["line"]:
                 return _(N_("nothing was taken over"))
-            return tell(N_("{count} lines are wrong; nothing was taken over"), {"count": count})
+            return tell(N_("lines that are wrong: {count}; nothing was taken over"), {"count": count})
         done = (
             N_("{added} would be added, {changed} changed, {removed} removed; {same} are as they were")
             if arguments.dry_run

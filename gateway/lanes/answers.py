@@ -68,6 +68,12 @@ class Lanes:
 
     async def read(self, command: c.ReadPlate, _actor: Actor) -> c.ReadResult:
         lane = self._lane(command.lane)
+        if lane.config.camera is None:
+            raise NotFound(
+                N_("lane {lane} has no camera"),
+                lane=command.lane,
+                mend=N_("name one in the configuration: `camera` in [lane.{lane}]"),
+            )
         if lane.last_read is None:
             raise NotFound(
                 N_("no plate was read at lane {lane} yet"),

@@ -18,6 +18,7 @@ import resource
 import sys
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -44,6 +45,14 @@ TITLES = 5  # lines, of which one names the columns: a title often stands above
 FOR_EVER = frozenset({"长期", "长期有效", "永久", "-"})
 
 
+class NoList(BadRequest):
+    """From `line` on this cannot be read as a list."""
+
+    def __init__(self, line: int, what: str, mend: str, **facts: Any) -> None:
+        super().__init__(what, mend=mend, **facts)
+        self.line = line
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One good line. Times are UTC, ISO."""
 
@@ -56,7 +65,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says. `errors` not empty: it is not to be imported."""
+    """What a file says. `errors` not empty: nothing of it is to be imported, its rows are for further checks only."""
 
     rows: tuple[Row, ...] = ()
     errors: tuple[RowError, ...] = ()
@@ -98,17 +107,14 @@ def parse(order: Order) -> Listing:
             except LoumenError as error:
                 errors.append(_error(line, error))
             if len(rows) > MOST_ROWS:
-                return _refused(line, N_("the list is longer than {most} lines"), "", most=str(MOST_ROWS))
-    except BadRequest as error:
-        return Listing(errors=(_error(1, error),), encoding=encoding)
-    except csv.Error as error:
-        return _refused(
-            0, N_("the file is no CSV: {problem}"), N_("save it as CSV from the spreadsheet"), problem=str(error)
-        )
+                mend = N_("take it over in parts, without --replace")
+                return _refused(0, N_("the list is longer than {most} lines"), mend, most=str(MOST_ROWS))
+    except NoList as error:
+        errors.append(_error(error.line, error))
     if not rows and not errors:
         return _refused(0, N_("the list is empty"), "")
     return Listing(
-        rows=() if errors else tuple(rows),
+        rows=tuple(rows),
         errors=tuple(errors[:MOST_ERRORS]),
         more_errors=max(0, len(errors) - MOST_ERRORS),
         encoding=encoding,
@@ -127,14 +133,10 @@ def decoded(content: bytes) -> tuple[str | None, str]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and its columns. Raises BadRequest for a head without a plate, csv.Error."""
-    csv.field_size_limit(MOST_FIELD)
-    head = "\n".join(text[:MOST_FIELD].split("\n")[:TITLES])
-    separator = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    """Line number and its columns. Raises NoList."""
     names: list[str] | None = None
     above = 0
-    for cells in reader:
+    for line, cells in _cells(text):
         if not any(cell.strip() for cell in cells):
             continue
         if names is None:
@@ -143,12 +145,45 @@ def _lines(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             names = found if "plate" in found else None
             if names is None and above == TITLES:
                 break
+            _unambiguous(line, found, cells)
             continue
-        yield reader.line_num, {name: cell.strip() for name, cell in zip(names, cells, strict=False) if name}
+        yield line, {name: cell.strip() for name, cell in zip(names, cells, strict=False) if name}
     if names is None and above:
-        raise BadRequest(
-            N_("the first line names no column 'plate' or '车牌'"), mend=N_("put the columns' names into line 1")
+        raise NoList(
+            1, N_("the first line names no column 'plate' or '车牌'"), N_("put the columns' names into line 1")
         )
+
+
+def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record with its first line. A quotation mark that is not closed would swallow what follows: it is none."""
+    csv.field_size_limit(MOST_FIELD)
+    head = "\n".join(text[:MOST_FIELD].split("\n")[:TITLES])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise NoList(
+            line,
+            N_("the quotation marks from this line on do not fit together, or a cell is longer than {most} characters"),
+            N_("save it as CSV from the spreadsheet, without quotation marks in names"),
+            most=MOST_FIELD,
+        ) from error
+
+
+def _unambiguous(line: int, found: list[str], cells: list[str]) -> None:
+    """Raises NoList where two columns of the head say the same."""
+    for place, name in enumerate(found):
+        if name and (first := found.index(name)) != place:
+            raise NoList(
+                line,
+                N_("the columns '{first}' and '{second}' say the same"),
+                N_("leave one of them out"),
+                first=cells[first].strip()[:40],
+                second=cells[place].strip()[:40],
+            )
 
 
 def _column(cell: str) -> str:

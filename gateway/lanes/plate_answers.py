@@ -127,15 +127,12 @@ class Plates:
             raise Refused(N_("another list is being imported"), mend=N_("try again when it is done"))
         async with self._importing:
             found = await self._parsed(command.content)
-            if found.errors:
-                return c.ImportResult(encoding=found.encoding, errors=found.errors, more_errors=found.more_errors)
             named = await self._people({row.person for row in found.rows if row.person})
-            put, errors = await self._wanted(found.rows, named)
-            if errors:
+            put, wrong = await self._wanted(found.rows, named)
+            if errors := sorted((*found.errors, *wrong), key=lambda error: error.line):
                 most = listing.MOST_ERRORS
-                return c.ImportResult(
-                    encoding=found.encoding, errors=tuple(errors[:most]), more_errors=max(0, len(errors) - most)
-                )
+                more = found.more_errors + max(0, len(errors) - most)
+                return c.ImportResult(encoding=found.encoding, errors=tuple(errors[:most]), more_errors=more)
             gone: list[str] = []
             if command.replace:
                 listed = {row.plate for row in found.rows}

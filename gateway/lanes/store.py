@@ -42,6 +42,7 @@ PUT = (
     "DO UPDATE SET id = excluded.id, body = excluded.body, seal = excluded.seal"
 )
 COPY_EVERY = 3600.0
+SLICE = 200  # vehicles that are compared at a time
 START_WITHIN = 8.0  # seconds that a command waits for the file to be opened; who asked waits 10
 T = TypeVar("T")
 log = logging.getLogger("loumen.lanes")
@@ -117,7 +118,7 @@ class RegisterStore:
 
     async def _change(self, put: Collection[Vehicle], gone: Collection[str]) -> None:
         async with self._turn:
-            stricter, forbidden = _stricter(self.register, put, gone)
+            stricter, forbidden = await _stricter(self.register, put, gone)
             if stricter or forbidden:
                 self.register = self.register.changed(stricter, forbidden)
             try:
@@ -238,10 +239,15 @@ class RegisterStore:
         _sync(self._copy_path.parent)
 
 
-def _stricter(register: Register, put: Iterable[Vehicle], gone: Iterable[str]) -> tuple[list[Vehicle], list[str]]:
-    """What a change forbids: the vehicles with what is left to them meanwhile, and the plates with nothing left."""
+async def _stricter(register: Register, put: Iterable[Vehicle], gone: Iterable[str]) -> tuple[list[Vehicle], list[str]]:
+    """What a change forbids: the vehicles with what is left to them meanwhile, and the plates with nothing left.
+
+    The loop has a turn every `SLICE` vehicles: a list of 50,000 would hold doors up.
+    """
     left, forbidden = [], [plate for plate in gone if plate in register]
-    for vehicle in put:
+    for number, vehicle in enumerate(put, start=1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
         known = register.get(vehicle.plate)
         if known is None:
             continue

@@ -121,7 +121,7 @@ def step_of(text: str, before: float, place: str) -> Step | None:
 
 
 def _is_time(word: str) -> bool:
-    return word.lstrip("+").replace(".", "", 1).isdecimal()
+    return word.removeprefix("+").replace(".", "", 1).isdecimal()
 
 
 # --- from the journal

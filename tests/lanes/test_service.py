@@ -507,6 +507,16 @@ def test_commands(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_lane_without_a_camera_says_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with site(camera=None) as s:
+            lanes = Lanes({"gate": s.lane}, tmp_path / "lanes.json", s.lane._clock)
+            with pytest.raises(NotFound, match="has no camera"):
+                await lanes.read(c.ReadPlate(lane="gate"), CLERK)
+
+    run(scenario())
+
+
 def test_two_orders_at_once_both_outlive_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with site() as front, site() as back:

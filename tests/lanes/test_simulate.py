@@ -104,6 +104,7 @@ def test_words_are_chinese_too() -> None:
         (["5 plate", "3 loop free"], "s:2", "before the line above"),
         (["99999999 plate"], "s:1", "beyond a day"),
         (["plate"] * 1001, "s:1001", "at most"),
+        (["++5 plate"], "s:1", "does not happen"),
     ],
 )
 def test_what_is_wrong_with_a_story_is_told_with_its_line(lines: list[str], where: str, what: str) -> None:
