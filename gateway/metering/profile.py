@@ -157,7 +157,7 @@ def is_absent(words: Collection[int]) -> bool:
 
 def decode(profile: Profile, registers: Registers) -> Decoded:
     """What the registers of `spans` say. Never raises for a content, whatever it is."""
-    if is_absent(registers.values()):
+    if is_absent(registers.values()) or is_absent(_of_total(profile, registers)):
         return Decoded(None, code="ffff")
     amount = 0.0
     whole = 0  # integers stay exact beyond 2^53
@@ -183,6 +183,12 @@ def decode(profile: Profile, registers: Registers) -> Decoded:
         and (found := _value(profile, value, registers)) is not None
     }
     return Decoded(whole + round(amount), max(1, math.ceil(step)), running=running, flags=flags, values=values)
+
+
+def _of_total(profile: Profile, registers: Registers) -> list[int]:
+    """The registers of the total; none where it is one alone, which may well stand at its last count."""
+    words = [registers[part.address + place] for part in profile.total for place in range(WIDTHS[part.type])]
+    return words if len(words) > 1 else []
 
 
 def _step(part: Number, value: float) -> float:

@@ -189,6 +189,21 @@ def test_ffff_everywhere_is_no_total() -> None:
         assert (found.register, found.code) == (None, "ffff")
 
 
+@pytest.mark.parametrize("kind", ["u32", "s32", "u64", "f32", "bcd32"])
+def test_a_total_of_ffff_alone_is_none_whatever_else_is_read(kind: str) -> None:
+    flag = {"name": "leak", "address": 9, "bit": 0}
+    document = {"model": "m", "source": "s", "total": [{**MILLILITRES, "type": kind}], "flag": [flag]}
+    profile = msgspec.convert(document, Profile)
+    words = dict.fromkeys(range(WIDTHS[kind]), 65535) | {9: 0}
+    assert decode(profile, words).code == "ffff"
+
+
+def test_a_single_register_may_stand_at_its_last_count() -> None:
+    flag = {"name": "leak", "address": 9, "bit": 0}
+    document = {"model": "m", "source": "s", "total": [{**MILLILITRES, "type": "u16"}], "flag": [flag]}
+    assert decode(msgspec.convert(document, Profile), {0: 0xFFFF, 9: 0}).register == 65535
+
+
 def test_a_meter_of_another_model_is_no_tuf() -> None:
     span = probe_span(SHIPPED["tuf-2000m"])
     assert span is not None
