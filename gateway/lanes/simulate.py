@@ -10,7 +10,7 @@ Theory of operation
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -29,8 +29,9 @@ from gateway.lanes.rules.inputs import (
 from gateway.lanes.rules.lane import Lane
 from gateway.lanes.rules.start import Fitted, Sensed, restored
 from gateway.lanes.why import Why, why
-from gateway.machine import Expired, Note, Tick
+from gateway.machine import Expired, LineFault, Note, Tick
 
+SOMEBODY = "-"  # who gives an order in a story
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 LEAVES = 0.2  # seconds until a moving arm has left its limit switch
 BEYOND, MOST = 900.0, 40  # seconds and rows that are played after a story's last step, while there is something to do
@@ -91,12 +92,12 @@ class Simulation:
     def step(self, step: Step) -> Iterator[Row]:
         """What happens until a step, and the step."""
         yield from self.wait(step.at)
-        for given in self._given(step):
+        if given := self._given(step):
             yield self._turn(given, step.what, step.how)
         if step.how == "rattle":
             for turn in range(RATTLE):
                 yield from self.wait(self.now + APART)
-                yield self._turn(self._sensor(step.what, occupied=turn % 2 == 0), step.what, step.how)
+                yield self._turn([self._sensor(step.what, occupied=turn % 2 == 0)], step.what, step.how)
 
     def wait(self, until: float) -> Iterator[Row]:
         """What happens by itself until then."""
@@ -105,9 +106,9 @@ class Simulation:
             if (moves := self._moves_at()) is not None and moves <= self.now:
                 for limit in self._limits():
                     at_end = "top" if self.place >= 1 else "bottom" if self.place <= 0 else "leaves"
-                    yield self._turn(limit, "arm", at_end)
+                    yield self._turn([limit], "arm", at_end)
             else:
-                yield self._turn(Expired(), "", "")
+                yield self._turn([Expired()], "", "")
         self.now = max(self.now, until)
 
     def _due(self) -> float:
@@ -120,9 +121,9 @@ class Simulation:
             "plate": lambda _how: [i.Grant("plate")],
             "stranger": lambda _how: [i.Refusal("plate", "unknown")],
             "button": lambda _how: [i.Button(pressed=True), i.Button(pressed=False)],
-            "raise": lambda _how: [i.Grant("command")],
-            "hold": lambda _how: [i.Order(Mode.HELD)],
-            "release": lambda _how: [i.Order(Mode.NORMAL)],
+            "raise": lambda _how: [i.Grant("command", actor=SOMEBODY)],
+            "hold": lambda _how: [i.Order(Mode.HELD, actor=SOMEBODY)],
+            "release": lambda _how: [i.Order(Mode.NORMAL, actor=SOMEBODY)],
             "fire": self._fire,
             "loop": lambda how: self._guard("loop", how),
             "photocell": lambda how: self._guard("photocell", how),
@@ -142,7 +143,9 @@ class Simulation:
         if how == "rattle":
             return []
         occupied = {"occupied": True, "free": False, "cut": None}[how]
-        return [self._sensor(name, occupied=occupied)]
+        was, cut = (self.occupied if name == "loop" else self.clear) is None, occupied is None
+        line = [LineFault(name, gone=cut)] if was is not cut else []
+        return [self._sensor(name, occupied=occupied), *line]
 
     def _sensor(self, name: str, *, occupied: bool | None) -> Given:
         if name == "loop":
@@ -217,15 +220,18 @@ class Simulation:
 
     # --- the lane
 
-    def _turn(self, given: Given, what: str, how: str) -> Row:
-        self.lane, effects = self.lane.advance(given, Now(self.now, self.now, WALL))
+    def _turn(self, inputs: Iterable[Given], what: str, how: str) -> Row:
+        told: list[Effect] = []
+        for given in inputs:
+            self.lane, effects = self.lane.advance(given, Now(self.now, self.now, WALL))
+            told += effects
+            for effect in effects:
+                if isinstance(effect, Drive):
+                    self._drive(effect.pulse)
         self.mode = self.lane.mode
-        for effect in effects:
-            if isinstance(effect, Drive):
-                self._drive(effect.pulse)
-        return self._row(what, how, effects)
+        return self._row(what, how, told)
 
-    def _row(self, what: str, how: str, effects: tuple[Effect, ...]) -> Row:
+    def _row(self, what: str, how: str, effects: Sequence[Effect]) -> Row:
         sensors = [sensor for sensor in (self.lane.loop, self.lane.beam) if sensor.fitted]
         under = "occupied" if any(sensor.believed is False for sensor in sensors) else "unknown"
         return Row(
