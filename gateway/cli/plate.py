@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.shell import Shell
-from gateway.errors import BadRequest, N_, NotFound
-from gateway.lanes.plates import shown
+from gateway.cli.shell import Shell, error_document
+from gateway.errors import BadImage, BadRequest, N_, NotFound
+from gateway.lanes.plates import Reading, shown
 from gateway.locale import _, moment, tell
 
 PAGE = 1000
@@ -221,26 +221,19 @@ def _read_files(arguments: argparse.Namespace, shell: Shell) -> int:
     reader = plates.load()
     documents: list[dict[str, Any]] = []
     for file in arguments.file:
-        found = [seen.reading for seen in reader.read(read_picture(file))]
-        documents.append(
-            {
-                "file": str(file),
-                "plates": [
-                    {
-                        "plate": reading.best,
-                        "log_p": round(reading.log_p, 3),
-                        "confident": reading.confident,
-                        "others": [one.plate for one in reading.candidates[1:4]],
-                    }
-                    for reading in found
-                    if reading.candidates
-                ],
-            }
-        )
+        try:
+            found = [seen.reading for seen in reader.read(read_picture(file))]
+        except BadImage as error:
+            if len(arguments.file) == 1:
+                raise
+            shell.note(shell.words(error))  # the others are read all the same
+            documents.append({"file": str(file), "plates": [], "error": error_document(error)})
+            continue
+        documents.append({"file": str(file), "plates": [_seen(reading) for reading in found if reading.candidates]})
 
     def human() -> None:
         for document in documents:
-            if not document["plates"]:
+            if not document["plates"] and "error" not in document:
                 shell.say(tell(N_("{file}: no plate"), document))
             for one in document["plates"]:
                 certain = N_("certain") if one["confident"] else N_("not certain")
@@ -248,4 +241,14 @@ def _read_files(arguments: argparse.Namespace, shell: Shell) -> int:
                 shell.say(f"{document['file']}: {shown(one['plate'])} ({_(certain)})" + (f"; {others}" * bool(others)))
 
     shell.out({"pictures": documents}, human)
-    return shell.done(any(document["plates"] for document in documents))
+    readable = not any("error" in document for document in documents)
+    return shell.done(readable and any(document["plates"] for document in documents))
+
+
+def _seen(reading: Reading) -> dict[str, Any]:
+    return {
+        "plate": reading.best,
+        "log_p": round(reading.log_p, 3),
+        "confident": reading.confident,
+        "others": [one.plate for one in reading.candidates[1:4]],
+    }

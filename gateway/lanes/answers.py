@@ -21,6 +21,8 @@ from gateway.lanes.service import LaneService
 from gateway.machine import Answer
 from gateway.standing import Keeper
 
+MOST_REASON = 200  # characters
+
 
 class Lanes:
     """All lanes of the box, by id."""
@@ -55,7 +57,8 @@ class Lanes:
         if "open" in lane.outputs.missing:
             raise LineGone(N_("the opening line of lane {lane} is not there"), lane=command.lane)
         token, waiting = lane.outputs.asked.ask()
-        grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=command.reason, token=token)
+        reason = _reason(command.reason)
+        grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=reason, token=token)
         lane.put("command", grant)
         await self._answer(command.lane, waiting)
         return c.RaiseResult(lane=command.lane, motion=lane.lane.arm.motion.name.lower())
@@ -104,7 +107,7 @@ class Lanes:
                 lambda: {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
             )
             token, waiting = lane.outputs.asked.ask()
-            lane.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
+            lane.put("command", Order(mode, actor.id, actor.command_id, _reason(command.reason), token))
             await self._answer(command.lane, waiting)
         return c.ModeResult(lane=command.lane, mode=mode.value)
 
@@ -123,3 +126,8 @@ class Lanes:
         if service.refusing:
             raise Refused(N_("the daemon is stopping"))
         return service
+
+
+def _reason(given: str) -> str:
+    """As the journal keeps it: a line, in which nothing moves a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else " " for sign in given[:MOST_REASON])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import cv2
 import pytest
 
 from gateway import locale
 from gateway.cli import plate
 from gateway.cli.shell import Options, Shell
+from gateway.demo import plate_picture
+from tests.cli.run_cli import loumen
 
 VEHICLE = {"id": "a1", "plate": "粤B12345", "person": "", "lanes": ["*"], "origin": "import", "valid_from": None}
 
@@ -52,3 +57,15 @@ def test_a_validity_ends_on_the_day_of_the_site(
     assert " 2026-12-31 " in said, "as she typed it"
     assert " 2026-12-31 18:30 " in said
     assert origin in said
+
+
+def test_one_bad_picture_takes_no_other_with_it(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "street.png"), plate_picture.empty())
+    cv2.imwrite(str(tmp_path / "car.png"), plate_picture.badge())
+    (tmp_path / "letter.png").write_text("no picture")
+    files = [str(tmp_path / f"{name}.png") for name in ("street", "letter", "car")]
+    done = loumen("plate", "read", *files, home=tmp_path)
+    assert (done.returncode, done.stderr.count("this is no picture")) == (1, 1), done
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [files[0], files[2]]
+    document = json.loads(loumen("plate", "read", *files, "--json", home=tmp_path).stdout)
+    assert [one.get("error", {}).get("code", "") for one in document["pictures"]] == ["", "image", ""]

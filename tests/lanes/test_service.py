@@ -507,6 +507,19 @@ def test_commands(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_reason_is_a_line_and_no_book(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            lanes = Lanes({"gate": s.lane}, tmp_path / "lanes.json", s.lane._clock)
+            reason = "搬家\x1b[31m\n" + "x" * 10_000
+            await lanes.raise_(c.RaiseLane(lane="gate", reason=reason), CLERK)
+            await lanes.hold(c.HoldLane(lane="gate", reason=reason), CLERK)
+            said = [getattr(event, "reason", "") for event in s.notes]
+            assert said == ["搬家 [31m " + "x" * 192] * 2
+
+    run(scenario())
+
+
 def test_a_lane_without_a_camera_says_so(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with site(camera=None) as s:
