@@ -8,7 +8,7 @@ from typing import Any
 from gateway.cli import chart, meter_profile
 from gateway.cli.shell import Shell
 from gateway.errors import BadRequest, N_
-from gateway.locale import _, moment, spoken, tell
+from gateway.locale import _, labelled, moment, spoken, tell
 from gateway.metering.reasons import REASONS
 
 STATES = {
@@ -95,7 +95,7 @@ def _list(_arguments: argparse.Namespace, shell: Shell) -> int:
         )
         for bus in document["buses"]:
             told = tell(bus["problem"], bus["facts"]) if bus["problem"] else bus["device"]
-            shell.say(f"{_(N_('bus'))} {bus['id']} ({bus['driver']}): {told or _(N_('not open yet'))}")
+            shell.say(labelled(f"{_(N_('bus'))} {bus['id']} ({bus['driver']})", told or _(N_("not open yet"))))
 
     shell.out(document, human)
     return shell.done()
@@ -127,7 +127,8 @@ def _read(arguments: argparse.Namespace, shell: Shell) -> int:
         if not document["believed"]:
             shell.say(f"  {_(N_('not believed:'))} {_(document['reason'])}")
         for name, value in document["values"].items():
-            shell.say(f"  {meter_profile.quantity(name)}: {value:g} {document['units'].get(name, '')}".rstrip())
+            said = f"{value:g} {document['units'].get(name, '')}".rstrip()
+            shell.say("  " + labelled(meter_profile.quantity(name), said))
         for flag in document["flags"]:
             shell.say(f"  {_(FLAGS.get(flag, flag))}")
         if arguments.raw:
