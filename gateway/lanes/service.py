@@ -107,10 +107,7 @@ class LaneService:
     def make_safe(self) -> None:
         """After a fault of the machine, until it runs again: a falling arm is raised, and during a fire any."""
         fire = self._wires.get("fire")
-        if self.lane.arm.motion is Motion.LOWERING or (fire is not None and fire.level):
-            self.outputs.open()
-        else:
-            self.outputs.rest_all()
+        self._leave(rise=self.lane.arm.motion is Motion.LOWERING or (fire is not None and fire.level is True))
 
     def stop(self) -> None:
         """Refuse grants; a falling arm is raised, since nobody will watch it; everything else to rest. Again: no more.
@@ -120,9 +117,15 @@ class LaneService:
         if self.refusing:
             return
         self.refusing = self.outputs.stopping = True
-        if self.lane.arm.motion is Motion.LOWERING:
+        self._leave(rise=self.lane.arm.motion is Motion.LOWERING)
+
+    def _leave(self, *, rise: bool) -> None:
+        """Nobody watches the arm from now on. An opening that has begun, or waits for its stop to end, goes to its end:
+        the drive may not have seen it yet, and it may be what turns a falling arm round over somebody.
+        """
+        if rise:
             self.outputs.open()
-        else:
+        elif not self.outputs.busy():
             self.outputs.rest_all()
 
     async def quiet(self) -> None:

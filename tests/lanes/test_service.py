@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gateway.lanes import events
 from gateway.lanes.answers import Lanes
 from gateway.lanes.rules.arm import Motion
 from gateway.lanes.rules.inputs import Mode
+from gateway.lanes.service import LaneService
 from tests.lanes.site import BEAM, BUTTON, CLOSE, DOWN, EXPIRED, FIRE, LIGHT, LOOP, OPEN, OURS, STOP, UP, arm, site
 from tests.virtual_time import run
 
@@ -298,6 +300,31 @@ def test_a_stop_while_the_arm_falls_raises_it() -> None:
             await s.lane.quiet()
             assert s.going == 1
             assert not s.level(OPEN)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("wires", [arm(), arm(stop=None)], ids=["three", "two"])
+@pytest.mark.parametrize("leaves", [LaneService.stop, LaneService.make_safe])
+def test_an_arm_that_is_being_turned_round_is_not_let_go_of(
+    wires: schema.Arm, leaves: Callable[[LaneService], None]
+) -> None:
+    """Somebody is under the falling arm; before the drive has seen its opening pulse the daemon stops, or fails."""
+
+    async def scenario() -> None:
+        async with site(arm=wires) as s:
+            s.set(BUTTON, True)
+            await asyncio.sleep(12.9)
+            s.set(BEAM, False)
+            await asyncio.sleep(0.01)
+            assert s.lane.lane.arm.motion is Motion.RISING
+            leaves(s.lane)
+            await s.lane.quiet()
+            began, ended = [at for at, _ in s.building.line(OPEN).changes][-2:]
+            assert ended - began == pytest.approx(0.5, abs=0.01), "a whole pulse"
+            await asyncio.sleep(3)
+            assert s.level(UP)
+            assert not s.together
 
     run(scenario())
 
