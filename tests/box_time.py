@@ -89,6 +89,10 @@ class BoxTime(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.elapsed
 
+    async def shutdown_default_executor(self, _timeout: float | None = None) -> None:
+        """Without the 300 seconds of Python 3.12 and later: the thread that waits for the others is not known here."""
+        await super().shutdown_default_executor()
+
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         WORK.add(1)
         future = super().run_in_executor(executor, func, *args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,16 @@ def test_the_named_package_needs_no_pkg_resources() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "face_recognition\n"
     assert done.stderr == ""
+
+
+def test_the_runtime_tells_its_maker_nothing(tmp_path: Path) -> None:
+    """Left to itself onnxruntime 1.32 keeps a device's id and its reports in the home folder, and sends them."""
+    alone = {
+        name: value for name, value in os.environ.items() if name not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    }
+    code = "from gateway.vision import engines; engines.load('onnx')"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**kept, "HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_an_unknown_engine_is_told() -> None:
