@@ -7,6 +7,7 @@ meters are not blamed. A command (read, scan) takes its turn between two request
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Line:
         self._longest_pause = longest_pause
         self._gone_since: float | None = None
         self.problem: LoumenError | None = None
+        self._lost = asyncio.Event()  # a request found the bus gone; it may be a command's, while no poll is due
 
     @property
     def driver(self) -> str:
@@ -124,7 +126,12 @@ class Line:
             if self._bus is None or self.problem is not None:
                 raise self.problem or BusGone(N_("the bus is not open"))
             began = self._clock.now().mono
-            words = await self._bus.ask(unit, span, within)
+            try:
+                words = await self._bus.ask(unit, span, within)
+            except BusGone as error:
+                self.problem = error
+                self._lost.set()
+                raise
             return words, self._clock.now().mono - began
 
     async def _open(self) -> None:
@@ -149,7 +156,7 @@ class Line:
             meter = self._schedule.next(now)
             if meter is None:
                 due = self._schedule.deadline
-                await asyncio.sleep(3600.0 if due is None else max(0.0, due - now))
+                await self._idle(None if due is None else max(0.0, due - now))
                 continue
             try:
                 look = await self.look(meter)
@@ -163,6 +170,14 @@ class Line:
                 self._schedule = self._schedule.answered(meter, self._clock.now().mono)
                 self._seen(meter, look.says)
 
+    async def _idle(self, seconds: float | None) -> None:
+        """Wait until a meter is due. Raises BusGone where a command finds the bus gone meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._lost.wait()
+        if isinstance(self.problem, BusGone):
+            raise self.problem
+
     def _gone(self, error: LoumenError) -> None:
         if self._bus is not None:
             self._bus.close()
@@ -174,6 +189,7 @@ class Line:
 
     def _back(self) -> None:
         self.problem = None
+        self._lost.clear()
         now = self._clock.now().mono
         self._schedule = self._schedule.reset(now)
         if self._gone_since is not None:

@@ -6,10 +6,12 @@ import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from drivers.interfaces import Span
 from gateway.clock import LoopClock
-from gateway.errors import NotFound
+from gateway.errors import BusGone, NotFound
 from gateway.metering import commands as c
 from gateway.metering import events, profiles
 from gateway.metering.answers import Meters
@@ -172,6 +174,52 @@ def test_every_gap_of_a_history_is_seen_however_many_there_are(tmp_path: Path, m
         answers = Meters(Metering(box.config, tmp_path, clock, box.book, box.shelf), "", "Asia/Shanghai", clock)
         use = (await answers.history(c.MeterHistory(meter="flat", hours=12), ACTOR)).use
         assert [stretch.gap for stretch in use] == [True] * 6
+
+    run(scenario())
+
+
+class Plugged:
+    """A bus whose adapter was pulled out and put back: it must be opened again before it answers."""
+
+    def __init__(self) -> None:
+        self.opened, self.pulled, self.device = 0, False, "/dev/ttyUSB0"
+
+    async def open(self) -> None:
+        self.opened += 1
+        self.pulled = False
+
+    async def ask(self, unit: int, span: Span, within: float) -> tuple[int, ...]:
+        if self.pulled:
+            raise BusGone("the port is gone")
+        return (0,) * span.count
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_bus_that_a_command_finds_gone_is_opened_again_though_nobody_is_polled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A technician scans a bus that has no meter yet, and changes the adapter in between."""
+    bus = Plugged()
+    monkeypatch.setattr("gateway.metering.line._make", lambda _config: bus)
+    box = Box(tmp_path, flat={"unit": 1})
+    box.config = msgspec.structs.replace(box.config, meter={})
+
+    async def scenario() -> None:
+        async def story(metering: Metering) -> None:
+            answers, scan = Meters(metering, "", "Asia/Shanghai", LoopClock(START)), c.ScanMeters(bus="riser", last=1)
+            await asyncio.sleep(10)
+            assert len((await answers.scan(scan, ACTOR)).found) == 1
+            bus.pulled = True
+            with pytest.raises(BusGone):
+                await answers.scan(scan, ACTOR)
+            await asyncio.sleep(1)
+            assert bus.opened == 2
+            assert len((await answers.scan(scan, ACTOR)).found) == 1
+
+        await box.live(story)
+        assert box.kinds() == ["meter.bus_gone.v1", "meter.bus_back.v1"]
 
     run(scenario())
 
