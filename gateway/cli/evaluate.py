@@ -66,6 +66,7 @@ def _add_plates(plates: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, shell: Shell) -> int:
+    _writable(arguments.scores)
     if arguments.verb == "plates":
         return _plates(arguments, shell)
     if arguments.verb == "water":
@@ -77,6 +78,21 @@ def run(arguments: argparse.Namespace, shell: Shell) -> int:
             N_("--detector belongs to the engine onnx"), mend=N_("leave it out, or measure the engine onnx")
         )
     return _faces(arguments, shell)
+
+
+def _writable(scores: Path | None) -> None:
+    """Told before an hour of work, not after it."""
+    if scores is None:
+        return
+    try:
+        scores.open("a").close()
+    except OSError as error:
+        raise BadRequest(
+            N_("the scores cannot be written: {error}"),
+            where=str(scores),
+            mend=N_("name a file in a folder that can be written"),
+            error=error.strerror or str(error),
+        ) from error
 
 
 def _faces(arguments: argparse.Namespace, shell: Shell) -> int:
