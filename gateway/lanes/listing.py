@@ -41,6 +41,7 @@ COLUMNS = {
 }
 ENCODINGS = ("utf-8-sig", "gb18030")
 UNICODE_TEXT = (b"\xff\xfe", b"\xfe\xff")  # how a spreadsheet's 'Unicode text' begins: UTF-16
+PIECE = 500  # rows that the daemon decodes at a time
 TITLES = 5  # lines, of which one names the columns: a title often stands above
 FOR_EVER = frozenset({"长期", "长期有效", "永久", "-"})
 
@@ -71,6 +72,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[RowError, ...] = ()
     more_errors: int = 0
     encoding: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child answers: the listing without its rows, and these in pieces, a turn of the loop each."""
+
+    listing: Listing
+    pieces: tuple[msgspec.Raw, ...]  # of `Row`s
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,14 +241,21 @@ def _refused(line: int, what: str, mend: str, **facts: str) -> Listing:
     return Listing(errors=(RowError(line=line, what=what, mend=mend, facts=facts),))
 
 
+def packed(listing: Listing) -> Answer:
+    """A listing for the way to the daemon."""
+    encode, rows = msgspec.msgpack.encode, listing.rows
+    pieces = tuple(msgspec.Raw(encode(rows[at : at + PIECE])) for at in range(0, len(rows), PIECE))
+    return Answer(listing=msgspec.structs.replace(listing, rows=()), pieces=pieces)
+
+
 def main() -> int:
-    """An Order on stdin, a Listing on stdout, both msgpack."""
+    """An Order on stdin, an Answer on stdout, both msgpack."""
     os.nice(10)
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(parse(order)))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(packed(parse(order))))
     return 0
 
 

@@ -250,9 +250,14 @@ class Plates:
                 child.kill()
                 await child.wait()
         try:
-            return msgspec.msgpack.decode(said, type=listing.Listing)
+            answer = msgspec.msgpack.decode(said, type=listing.Answer)
         except msgspec.DecodeError as error:
             raise BadRequest(N_("the list could not be read"), mend=N_("save it as CSV, in UTF-8 or GBK")) from error
+        rows: list[listing.Row] = []
+        for piece in answer.pieces:
+            rows += msgspec.msgpack.decode(piece, type=tuple[listing.Row, ...])
+            await asyncio.sleep(0)
+        return msgspec.structs.replace(answer.listing, rows=tuple(rows))
 
 
 def _not_one(row: listing.Row, named: Mapping[str, Sequence[str]]) -> c.RowError | None:

@@ -24,7 +24,7 @@ from gateway.lanes import commands as c
 from gateway.lanes import store as store_room
 from gateway.lanes.decision import may_pass, may_pass_by_plate
 from gateway.lanes.events import VehicleRemoved
-from gateway.lanes.listing import Order, parse
+from gateway.lanes.listing import Order, Row, packed, parse
 from gateway.lanes.plate_answers import Plates
 from gateway.lanes.plates import Candidate, Reading
 from gateway.lanes.register import Register, Vehicle, meet
@@ -148,6 +148,15 @@ def test_dirt_as_property_offices_have_it(content: bytes, plates: list[str] | No
 def test_no_file_is_too_dirty_to_be_answered(content: bytes) -> None:
     found = parse(Order(content=content, zone="Asia/Shanghai", lanes=("gate",)))
     assert found.rows or found.errors
+
+
+def test_a_long_list_comes_to_the_daemon_in_pieces() -> None:
+    content = b"plate\n" + b"".join(f"粤B{number:05d}\n".encode() for number in range(1200))
+    found = parse(Order(content=content, zone="Asia/Shanghai", lanes=("gate",)))
+    answer = packed(found)
+    pieces = [msgspec.msgpack.decode(piece, type=tuple[Row, ...]) for piece in answer.pieces]
+    assert [len(piece) for piece in pieces] == [500, 500, 200]
+    assert (sum(pieces, ()), answer.listing.rows) == (found.rows, ())
 
 
 def test_a_long_list_is_compared_in_pieces() -> None:
