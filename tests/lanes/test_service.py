@@ -541,7 +541,7 @@ def test_a_reason_is_a_line_and_no_book(tmp_path: Path) -> None:
             reason = "搬家\x1b[31m\n" + "x" * 10_000
             await lanes.raise_(c.RaiseLane(lane="gate", reason=reason), CLERK)
             await lanes.hold(c.HoldLane(lane="gate", reason=reason), CLERK)
-            said = [getattr(event, "reason", "") for event in s.notes]
+            said = [event.reason for event in s.notes if hasattr(event, "reason")]  # the arm may be late by then
             assert said == ["搬家 [31m " + "x" * 192] * 2
 
     run(scenario())
