@@ -92,6 +92,9 @@ class Simulation:
     def step(self, step: Step) -> Iterator[Row]:
         """What happens until a step, and the step."""
         yield from self.wait(step.at)
+        if not self._hears(step.what):
+            yield self._turn([Tick()], step.what, step.how)
+            return
         if given := self._given(step):
             yield self._turn(given, step.what, step.how)
         if step.how == "rattle":
@@ -134,6 +137,12 @@ class Simulation:
             "": lambda _how: [],  # time passes
         }
         return words[step.what](step.how)
+
+    def _hears(self, what: str) -> bool:
+        """Whether the lane has the part to which this happens."""
+        limits = self.fitted.arm.limits
+        parts = {"loop": self.fitted.loop, "photocell": self.fitted.beam, "limit_up": limits, "limit_down": limits}
+        return parts.get(what, True)
 
     def _fire(self, how: str) -> list[Given]:
         self.fire = how == "on"
