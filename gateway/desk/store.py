@@ -60,7 +60,11 @@ class Store:
         self._key_of = key_of
         try:
             self._db = open_for_writing(path)
-            self._holdings = self._load()
+            try:
+                self._holdings = self._load()
+            except sqlite3.Error:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
             raise _down(path, error) from error
         self._path = path
