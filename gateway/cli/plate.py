@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,8 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
         "replace": arguments.replace,
         "dry_run": arguments.dry_run,
     }
+    if arguments.replace and not arguments.dry_run:
+        _ask(fields, shell)
     document = shell.client().command("plate.import", fields, time_out=120.0)
 
     def human() -> str:
@@ -188,6 +191,15 @@ def _import(arguments: argparse.Namespace, shell: Shell) -> int:
 
     shell.out(document, human)
     return shell.done(not document["errors"])
+
+
+def _ask(fields: dict[str, Any], shell: Shell) -> None:
+    """The wrong file would empty the register. A script without a terminal has said what it wants."""
+    if shell.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    would = shell.client().command("plate.import", {**fields, "dry_run": True}, time_out=120.0)
+    if would["removed"]:
+        shell.confirm(N_("This list does not name {removed} plates: remove them?"), removed=would["removed"])
 
 
 def _remove(arguments: argparse.Namespace, shell: Shell) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from gateway import locale
 from gateway.cli import plate
 from gateway.cli.shell import Options, Shell
 from gateway.demo import plate_picture
+from gateway.errors import Refused
 from tests.cli.run_cli import loumen
 
 VEHICLE = {"id": "a1", "plate": "粤B12345", "person": "", "lanes": ["*"], "origin": "import", "valid_from": None}
@@ -69,3 +73,34 @@ def test_one_bad_picture_takes_no_other_with_it(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [files[0], files[2]]
     document = json.loads(loumen("plate", "read", *files, "--json", home=tmp_path).stdout)
     assert [one.get("error", {}).get("code", "") for one in document["pictures"]] == ["", "image", ""]
+
+
+class Importing:
+    """The daemon's side: a list that would take 400 plates away."""
+
+    def __init__(self) -> None:
+        self.done: list[bool] = []
+
+    def command(self, _name: str, fields: dict[str, Any], **_more: float) -> dict[str, Any]:
+        self.done.append(not fields["dry_run"])
+        return {"added": 0, "changed": 0, "removed": 400, "same": 1, "errors": [], "more_errors": 0}
+
+
+@pytest.mark.parametrize(
+    ("terminal", "answer", "imported"), [(True, "n\n", False), (True, "y\n", True), (False, "", True)]
+)
+def test_a_list_that_empties_the_register_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, terminal: bool, answer: str, imported: bool
+) -> None:
+    (tmp_path / "list.csv").write_text("plate\n")
+    daemon, stdin, stderr = Importing(), io.StringIO(answer), io.StringIO()
+    for name, stream in (("stdin", stdin), ("stderr", stderr)):
+        monkeypatch.setattr(stream, "isatty", lambda: terminal)
+        monkeypatch.setattr(sys, name, stream)
+    shell = Shell(Options())
+    monkeypatch.setattr(shell, "client", lambda: daemon)
+    words = argparse.Namespace(verb="import", file=tmp_path / "list.csv", replace=True, dry_run=False)
+    with contextlib.nullcontext() if imported else pytest.raises(Refused, match="nothing was changed"):
+        plate.run(words, shell)
+    assert (True in daemon.done) is imported
+    assert ("400" in stderr.getvalue()) is terminal
