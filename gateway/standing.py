@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import N_, Refused
-from gateway.threads import to_its_end
+from gateway.uninterrupted import uninterrupted
 
 ModeT = TypeVar("ModeT", bound=StrEnum)
 
@@ -46,17 +46,24 @@ def save(path: Path, modes: Mapping[str, StrEnum]) -> None:
 
 
 class Keeper:
-    """One file of orders, written one at a time."""
+    """One file of orders; an order is written and given before the next one is looked at."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._writing = path, asyncio.Lock()
+        self._path, self._ordering = path, asyncio.Lock()
 
-    async def keep(self, orders: Callable[[], Mapping[str, StrEnum]]) -> None:
-        """Make the orders durable, asked for when it is this one's turn. Raises Refused."""
-        async with self._writing:
+    async def order(self, orders: Callable[[], Mapping[str, StrEnum]], give: Callable[[], Awaitable[None]]) -> None:
+        """Make the orders durable, asked for when it is this one's turn, then give it. Raises Refused.
+
+        To its end, whoever hangs up: an order that is on the disk and was never given would begin with the next start.
+        """
+        await uninterrupted(self._order(orders, give))
+
+    async def _order(self, orders: Callable[[], Mapping[str, StrEnum]], give: Callable[[], Awaitable[None]]) -> None:
+        async with self._ordering:
             try:
-                await to_its_end(save, self._path, orders())
+                await asyncio.to_thread(save, self._path, orders())
             except OSError as error:
                 raise Refused(
                     N_("the order could not be stored: {problem}"), problem=error.strerror, where=str(self._path)
                 ) from error
+            await give()

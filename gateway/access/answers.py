@@ -112,12 +112,16 @@ class Doors:
     async def _order(self, command: c.HoldDoor | c.LockDoor | c.ReleaseDoor, mode: Mode, actor: Actor) -> c.ModeResult:
         """Make the order durable, then give it: what makes access stricter is on disk before it is acknowledged."""
         door = self._door(command.door)
-        await self._orders.keep(
-            lambda: {name: service.door.lock.mode for name, service in self._doors.items()} | {command.door: mode}
-        )
-        token, waiting = door.outputs.asked.ask()
-        door.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
-        await self._answer(command.door, waiting)
+
+        def orders() -> dict[str, Mode]:
+            return {name: service.door.lock.mode for name, service in self._doors.items()} | {command.door: mode}
+
+        async def give() -> None:
+            token, waiting = door.outputs.asked.ask()
+            door.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
+            await self._answer(command.door, waiting)
+
+        await self._orders.order(orders, give)
         return c.ModeResult(door=command.door, mode=mode.value)
 
     async def _answer(self, door: str, waiting: asyncio.Future[Answer]) -> Answer:

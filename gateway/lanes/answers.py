@@ -30,7 +30,6 @@ class Lanes:
     def __init__(self, lanes: Mapping[str, LaneService], modes_path: Path, clock: Clock) -> None:
         self._lanes, self._clock = lanes, clock
         self._orders = Keeper(modes_path)
-        self._ordering = asyncio.Lock()  # until a machine has its order, the next one's file would not know of it
 
     def handlers(self) -> dict[type[Command], Handler]:
         """Command -> who answers it."""
@@ -102,13 +101,16 @@ class Lanes:
     async def _order(self, command: c.HoldLane | c.ReleaseLane, mode: Mode, actor: Actor) -> c.ModeResult:
         """Make the order durable, then give it."""
         lane = self._lane(command.lane)
-        async with self._ordering:
-            await self._orders.keep(
-                lambda: {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
-            )
+
+        def orders() -> dict[str, Mode]:
+            return {name: service.lane.mode for name, service in self._lanes.items()} | {command.lane: mode}
+
+        async def give() -> None:
             token, waiting = lane.outputs.asked.ask()
             lane.put("command", Order(mode, actor.id, actor.command_id, _reason(command.reason), token))
             await self._answer(command.lane, waiting)
+
+        await self._orders.order(orders, give)
         return c.ModeResult(lane=command.lane, mode=mode.value)
 
     async def _answer(self, lane: str, waiting: asyncio.Future[Answer]) -> Answer:

@@ -31,7 +31,7 @@ from gateway.metering.rules import ALWAYS, Reading
 from gateway.metering.rules.burst import Burst
 from gateway.metering.rules.continuous import Continuous
 from gateway.metering.watch import Effect, Keep, Refusal, Unread, Watch, Who, utc
-from gateway.threads import to_its_end
+from gateway.uninterrupted import uninterrupted
 
 FILE = "meters.json"
 HAND_OVER = 300.0  # seconds between batches for measurements.db: fewer pages are written twice
@@ -170,7 +170,7 @@ class Metering:
                 await asyncio.sleep(SAVE_AFTER_FINDING)  # others may be found; until then the journal has the last word
             now = self._clock.now().mono
             if found or now - saved >= SAVE_EVERY:
-                await to_its_end(self._save, self._memory())
+                await uninterrupted(asyncio.to_thread(self._save, self._memory()))
                 saved = now
 
     async def run_bus(self, name: str) -> None:
@@ -182,7 +182,7 @@ class Metering:
         """At the daemon's end, before measurements.db is closed."""
         if self.ready.is_set():
             self.hand_over(at_end=True)
-            await to_its_end(self._save, self._memory())
+            await uninterrupted(asyncio.to_thread(self._save, self._memory()))
 
     async def _finding_within(self, seconds: float) -> bool:
         try:

@@ -12,7 +12,7 @@ import pytest
 from gateway import standing
 from gateway.access.rules.lock import Mode
 from gateway.standing import Keeper
-from gateway.threads import to_its_end
+from gateway.uninterrupted import uninterrupted
 
 
 def test_who_is_cancelled_waits_for_the_end() -> None:
@@ -24,7 +24,7 @@ def test_who_is_cancelled_waits_for_the_end() -> None:
             leave.wait(10)
             ended.set()
 
-        task = asyncio.create_task(to_its_end(work))
+        task = asyncio.create_task(uninterrupted(asyncio.to_thread(work)))
         await asyncio.to_thread(entered.wait, 10)
         task.cancel()
         await asyncio.sleep(0)
@@ -39,9 +39,9 @@ def test_who_is_cancelled_waits_for_the_end() -> None:
 
 def test_what_it_gives_and_raises() -> None:
     async def scenario() -> None:
-        assert await to_its_end(int, "7") == 7
+        assert await uninterrupted(asyncio.to_thread(int, "7")) == 7
         with pytest.raises(ValueError, match="invalid literal"):
-            await to_its_end(int, "seven")
+            await uninterrupted(asyncio.to_thread(int, "seven"))
 
     asyncio.run(scenario())
 
@@ -55,7 +55,7 @@ def test_a_failure_after_a_cancellation_is_not_called_unheard(caplog: pytest.Log
             leave.wait(10)
             raise OSError("disk full")
 
-        task = asyncio.create_task(to_its_end(work))
+        task = asyncio.create_task(uninterrupted(asyncio.to_thread(work)))
         await asyncio.to_thread(entered.wait, 10)
         task.cancel()
         asyncio.get_running_loop().call_soon(leave.set)
@@ -81,16 +81,22 @@ def test_an_order_whose_sender_hung_up_is_whole_before_the_next_is_written(
             inside.release()
 
         monkeypatch.setattr(standing, "save", slow)
+        given: list[int] = []
+
+        async def give(order: int) -> None:
+            assert standing.load(tmp_path / "orders.json", Mode) == {"main": modes[order]}
+            given.append(order)
+
         keeper = Keeper(tmp_path / "orders.json")
         modes = list(Mode)
-        hung_up = asyncio.create_task(keeper.keep(lambda: {"main": modes[0]}))
+        hung_up = asyncio.create_task(keeper.order(lambda: {"main": modes[0]}, lambda: give(0)))
         await asyncio.to_thread(entered.wait, 10)
         hung_up.cancel()
-        following = asyncio.create_task(keeper.keep(lambda: {"main": modes[1]}))
+        following = asyncio.create_task(keeper.order(lambda: {"main": modes[1]}, lambda: give(1)))
         await asyncio.sleep(0)
         leave.set()
         await following
         assert hung_up.cancelled()
-        assert standing.load(tmp_path / "orders.json", Mode) == {"main": modes[1]}
+        assert given == [0, 1]  # what is on the disk was given, too
 
     asyncio.run(scenario())
