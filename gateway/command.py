@@ -71,3 +71,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"):
 
 #: A handler answers with anything msgspec can encode as a JSON object; it raises LoumenError to refuse.
 Handler = Callable[[Any, Actor], Awaitable[Any]]
+
+MOST_REASON = 200  # characters
+
+
+def one_line(reason: str) -> str:
+    """A person's reason as the journal keeps it: a line, in which nothing moves a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else " " for sign in reason[:MOST_REASON])

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.clock import Clock
-from gateway.command import HIGHER, Actor, Command, Handler, Kind
+from gateway.command import HIGHER, Actor, Command, Handler, Kind, one_line
 from gateway.errors import BadRequest, LoumenError, N_, NotFound, Refused
 from gateway.journal.event import Event, Importance
 from gateway.journal.store import Journal
@@ -138,6 +138,6 @@ class Commands:
                 role=actor.role.name.lower(),
                 mouth=actor.mouth,
                 result=result,
-                reason=str(getattr(command, "reason", ""))[:200],
+                reason=one_line(str(getattr(command, "reason", ""))),
             )
         )

@@ -17,7 +17,7 @@ from gateway.access.rules.lock import Mode
 from gateway.access.service import DoorService
 from gateway.asked import answered
 from gateway.clock import Clock
-from gateway.command import Actor, Command, Handler
+from gateway.command import Actor, Command, Handler, one_line
 from gateway.errors import LineGone, N_, NotFound, Refused
 from gateway.machine import Answer
 from gateway.standing import Keeper
@@ -60,7 +60,9 @@ class Doors:
         door = self._door(command.door)
         self._check_lock(door)
         token, waiting = door.outputs.asked.ask()
-        grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=command.reason, token=token)
+        grant = Grant(
+            "command", actor=actor.id, command_id=actor.command_id, reason=one_line(command.reason), token=token
+        )
         door.put("command", grant)
         answer = await self._answer(command.door, waiting)
         if not answer.done:
@@ -118,7 +120,7 @@ class Doors:
 
         async def give() -> None:
             token, waiting = door.outputs.asked.ask()
-            door.put("command", Order(mode, actor.id, actor.command_id, command.reason, token))
+            door.put("command", Order(mode, actor.id, actor.command_id, one_line(command.reason), token))
             await self._answer(command.door, waiting)
 
         await self._orders.order(orders, give)

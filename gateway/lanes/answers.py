@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.asked import answered
 from gateway.clock import Clock
-from gateway.command import Actor, Command, Handler
+from gateway.command import Actor, Command, Handler, one_line
 from gateway.errors import LineGone, N_, NotFound, Refused
 from gateway.lanes import commands as c
 from gateway.lanes.decision import REASONS, may_pass_by_plate
@@ -20,8 +20,6 @@ from gateway.lanes.rules.inputs import (
 from gateway.lanes.service import LaneService
 from gateway.machine import Answer
 from gateway.standing import Keeper
-
-MOST_REASON = 200  # characters
 
 
 class Lanes:
@@ -56,7 +54,7 @@ class Lanes:
         if "open" in lane.outputs.missing:
             raise LineGone(N_("the opening line of lane {lane} is not there"), lane=command.lane)
         token, waiting = lane.outputs.asked.ask()
-        reason = _reason(command.reason)
+        reason = one_line(command.reason)
         grant = Grant("command", actor=actor.id, command_id=actor.command_id, reason=reason, token=token)
         lane.put("command", grant)
         await self._answer(command.lane, waiting)
@@ -107,7 +105,7 @@ class Lanes:
 
         async def give() -> None:
             token, waiting = lane.outputs.asked.ask()
-            lane.put("command", Order(mode, actor.id, actor.command_id, _reason(command.reason), token))
+            lane.put("command", Order(mode, actor.id, actor.command_id, one_line(command.reason), token))
             await self._answer(command.lane, waiting)
 
         await self._orders.order(orders, give)
@@ -128,8 +126,3 @@ class Lanes:
         if service.refusing:
             raise Refused(N_("the daemon is stopping"))
         return service
-
-
-def _reason(given: str) -> str:
-    """As the journal keeps it: a line, in which nothing moves a terminal's cursor."""
-    return "".join(sign if sign.isprintable() else " " for sign in given[:MOST_REASON])

@@ -313,6 +313,32 @@ def test_commands(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_reason_is_a_line_and_no_book(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig() as r:
+            doors = Doors({"main": r.door}, tmp_path / "doors.json", LoopClock(datetime(2026, 11, 24, tzinfo=UTC)), {})
+            reason = "搬家\x1b[31m\n" + "x" * 10_000
+            await doors.open(OpenDoor(door="main", reason=reason), CLERK)
+            await doors.hold(HoldDoor(door="main", reason=reason), CLERK)
+            said = [event.reason for event in r.notes if hasattr(event, "reason")]
+            assert said == ["搬家 [31m " + "x" * 192] * 2
+
+    run(scenario())
+
+
+def test_two_orders_at_once_both_stand(tmp_path: Path) -> None:
+    """The second is written while the first door's machine has not got its order yet."""
+
+    async def scenario() -> None:
+        clock = LoopClock(datetime(2026, 11, 24, tzinfo=UTC))
+        async with rig() as front, rig() as back:
+            doors = Doors({"front": front.door, "back": back.door}, tmp_path / "doors.json", clock, {})
+            await asyncio.gather(doors.lock(LockDoor(door="front"), CLERK), doors.hold(HoldDoor(door="back"), CLERK))
+            assert standing.load(tmp_path / "doors.json", Mode) == {"front": Mode.BLOCKED, "back": Mode.HELD}
+
+    run(scenario())
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(50, 2000), st.sampled_from(["refused", "exit", "contact", "lines"]), st.floats(0.0002, 0.004))
 def test_a_flood_never_holds_the_lock_open(per_second: int, what: str, cost: float) -> None:
