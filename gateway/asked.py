@@ -22,9 +22,11 @@ class Asked(Generic[AnswerT]):
     def ask(self) -> tuple[int, asyncio.Future[AnswerT]]:
         """A token for an input whose answer somebody waits for."""
         self._tokens += 1
+        token = self._tokens
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        self._waiting[self._tokens] = future
-        return self._tokens, future
+        self._waiting[token] = future
+        future.add_done_callback(lambda _done: self._waiting.pop(token, None))  # also of who waits no longer
+        return token, future
 
     def answer(self, token: int, answer: AnswerT) -> None:
         """Tell who waits under `token`; nobody may, by now."""

@@ -14,6 +14,7 @@ from gateway.cli.words import LANE_MODES, MODES, line_name, part_name
 from gateway.errors import N_
 from gateway.lanes.decision import REASONS as AT_LANES
 from gateway.locale import _, tell
+from gateway.metering.reasons import REASONS as AT_METERS
 from gateway.vision.status import ENDS
 
 Sentence = str | tuple[str, Mapping[Any, str]]
@@ -173,6 +174,12 @@ def _facts(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     if "code" in fields:
         reasons = AT_LANES if kind.startswith("lane.") else AT_DOORS
         facts["why"] = reasons.get(fields["code"], fields["code"])
+    if kind == "meter.reading_refused.v1":
+        facts["reason"] = AT_METERS.get(str(fields.get("reason", "")), fields.get("reason"))
+    if kind == "command.refused.v1":
+        from gateway.uplink.envelope import REFUSALS  # not above: what checks signatures is slow to import
+
+        facts["reason"] = REFUSALS.get(str(fields.get("reason", "")), fields.get("reason"))
     if kind == "vision.stopped.v1":
         facts["why"] = ENDS.get(str(fields.get("why", "")).partition(":")[0], fields.get("why"))
     if "mode" in fields:

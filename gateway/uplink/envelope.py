@@ -79,6 +79,20 @@ EXPIRED = N_("The command has expired")
 NO_ROLE = N_("The key may not order this")
 RETAINED = N_("The command was retained by the broker")
 REPLAYED = N_("The command was carried out before")
+#: The words of the codes, as `command.refused.v1` has them.
+REFUSALS = {
+    "oversized": OVERSIZED,
+    "malformed": MALFORMED,
+    "unknown_key": UNKNOWN_KEY,
+    "bad_signature": BAD_SIGNATURE,
+    "wrong_box": WRONG_BOX,
+    "stale_challenge": STALE_CHALLENGE,
+    "too_early": TOO_EARLY,
+    "expired": EXPIRED,
+    "role": NO_ROLE,
+    "retained": RETAINED,
+    "replayed": REPLAYED,
+}
 
 _payload = msgspec.json.Decoder(Payload)
 

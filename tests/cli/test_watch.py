@@ -70,6 +70,16 @@ class Said:
             "command door.open from uid:0 did not succeed: journal.down",
             "uid:0 的命令 door.open 未成功：journal.down",
         ),
+        Said(
+            row("meter.reading_refused.v1", meter="flat-502", reason="backwards"),
+            "meter flat-502: a reading was not believed (the register runs backwards)",
+            "水表 flat-502：一次读数不可信（读数在倒走）",
+        ),
+        Said(
+            row("command.refused.v1", reason="replayed", key="desk"),
+            "a command from afar was refused: The command was carried out before",
+            "拒绝了一条远程命令：该命令以前已执行过",
+        ),
         Said(row("sauna.hot.v1", degrees=90, note=""), "sauna.hot.v1 degrees=90", "sauna.hot.v1 degrees=90"),
         Said({"type": "door.opened.v1", "event": None}, "(body removed by retention)", "（正文已按保留期限删除）"),
     ],
