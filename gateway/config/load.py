@@ -108,6 +108,9 @@ def _document(text: str, path: Path) -> dict[str, Any]:
         at = re.search(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)$", told)
         line = int(at.group(1)) if at and at.group(1) else text.rstrip().count("\n") + 1
         problem = told[: at.start()] if at else told
+    except ValueError:  # Python's own limit, of which the parser knows nothing
+        long = re.search(r"[0-9_]{4000}", text)
+        line, problem = text.count("\n", 0, long.start() if long else 0) + 1, N_("a number of thousands of digits")
     except RecursionError:
         line, problem = 1, N_("tables in tables without end")
     raise ConfigMistakes(

@@ -25,7 +25,7 @@ class Positions:
         self._last: dict[KeyPath, int] = {}  # arrays of tables: the number of the newest element
         try:
             self._document()
-        except (IndexError, RecursionError, tomllib.TOMLDecodeError):
+        except (IndexError, RecursionError, ValueError):
             return
 
     def line(self, path: KeyPath) -> int:

@@ -31,6 +31,7 @@ from tests.config.test_load import FILE, GOOD
         ("a 1", 1, "Expected '=' after a key in a key/value pair"),
         ("x = [1,\n2", 2, "Unclosed array"),
         ("a = " + "[" * 5000, 1, "tables in tables without end"),
+        ("[site]\nname = " + "9" * 5000, 2, "a number of thousands of digits"),
     ],
 )
 def test_not_toml(text: str, line: int, problem: str) -> None:
