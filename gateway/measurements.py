@@ -25,6 +25,7 @@ import aiosqlite
 import msgspec
 
 from gateway.clock import Clock
+from gateway.uninterrupted import Begun
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Measurements:
         self._turn = asyncio.Lock()
         self._plenty, self._stopping = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._writing: set[asyncio.Task[bool]] = set()
+        self._begun = Begun()
         self.problem = ""  # English, for logs and doctor
         self.dropped = 0
 
@@ -123,16 +124,13 @@ class Measurements:
         if task:
             await task
             await self.flush()
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._begun.ended()
         async with self._turn:
             await self._let_go()
 
     async def flush(self) -> bool:
         """Write what waits now; False when the disk does not take it. Who is cancelled meanwhile costs nothing."""
-        writing = asyncio.create_task(self._flush(), name="measurements-flush")
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        return await asyncio.shield(writing)
+        return await self._begun.carry(self._flush())
 
     async def _flush(self) -> bool:
         async with self._turn:

@@ -41,11 +41,10 @@ def _same(one: Path, other: Path) -> bool:
     something before its own past.
     """
     with closing(_reader(one)) as ours, closing(_reader(other)) as theirs:
-        if any(
-            ours.execute(sql).fetchall() != theirs.execute(sql).fetchall() for sql in (_TABLES, "PRAGMA user_version")
-        ):
+        tables, version = ours.execute(_TABLES).fetchall(), ours.execute("PRAGMA user_version").fetchone()
+        if (tables, version) != (theirs.execute(_TABLES).fetchall(), theirs.execute("PRAGMA user_version").fetchone()):
             return False
-        for name, _sql in ours.execute(_TABLES).fetchall():
+        for name, _sql in tables:
             rows = f'SELECT * FROM "{name}" ORDER BY rowid'  # noqa: S608  (a table's own name)
             if any(mine != his for mine, his in zip_longest(ours.execute(rows), theirs.execute(rows))):
                 return False

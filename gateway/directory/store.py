@@ -35,6 +35,7 @@ from gateway.directory.snapshot import EMPTY, PersonRights, Snapshot
 from gateway.directory.templates import opened
 from gateway.errors import DirectoryDown, N_
 from gateway.journal.event import Event
+from gateway.uninterrupted import Begun
 from gateway.vision.protocol import SPACES
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Directory:
         self._keys = Keyring(self.keys_folder / keyring.FILE, None)
         self._log = revoked.Writer(folder / revoked.FILE, 0)
         self._thread: ThreadPoolExecutor | None = None
-        self._running: set[asyncio.Task[Any]] = set()
+        self._begun = Begun()
         self._keeper: asyncio.Task[None] | None = None
         self._problems: dict[str, Problem] = {}
         self._unreadable = 0
@@ -108,7 +109,7 @@ class Directory:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._begun.ended()
         if self._database is not None:
             await self._database.close()
             self._database = None
@@ -161,10 +162,7 @@ class Directory:
 
     async def uninterrupted(self, change: Coroutine[Any, Any, T]) -> T:
         """Carry a change to its end, one at a time. Raises DirectoryDown for what the disk does."""
-        task = asyncio.create_task(self._alone(change))
-        self._running.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        return await self._begun.carry(self._alone(change))
 
     async def _alone(self, change: Coroutine[Any, Any, T]) -> T:
         async with self.writing:
@@ -182,11 +180,6 @@ class Directory:
                     mend=N_("see 'loumen status'; what was forbidden is forbidden until the next restart: try again"),
                     error=str(error),
                 ) from error
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller may have gone away; the failure is in the health already
 
     def trouble(self, error: sqlite3.Error | OSError) -> None:
         """A read or a write failed: say so."""

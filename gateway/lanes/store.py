@@ -31,6 +31,7 @@ from gateway.errors import N_, RegisterDown
 from gateway.journal.event import Event
 from gateway.lanes.events import RegisterProblem
 from gateway.lanes.register import EMPTY, Register, Vehicle, meet
+from gateway.uninterrupted import Begun
 
 FILE, COPY = "lanes.db", "lanes-copy.db"
 VERSION = 1
@@ -63,7 +64,7 @@ class RegisterStore:
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._turn, self._started = asyncio.Lock(), asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._begun = Begun()
         self._copied = -1  # the generation that the copy holds
 
     async def keep(self) -> None:
@@ -96,7 +97,7 @@ class RegisterStore:
 
     async def close(self) -> None:
         """Finish what has begun, then close the file."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._begun.ended()
         if self._thread is not None:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -106,15 +107,7 @@ class RegisterStore:
 
     async def change(self, put: Collection[Vehicle] = (), gone: Collection[str] = ()) -> None:
         """Durable when it returns; `gone` are plates. Raises RegisterDown."""
-        task = asyncio.create_task(self._change(put, gone))
-        self._running.add(task)
-        task.add_done_callback(self._finished)
-        await asyncio.shield(task)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller may have gone away; the problem is in the status already
+        await self._begun.carry(self._change(put, gone))
 
     async def _change(self, put: Collection[Vehicle], gone: Collection[str]) -> None:
         async with self._turn:
